@@ -1,0 +1,9 @@
+// Package modules is the catalogue: everything a recipe can call. One file per family, all listed here.
+package modules
+
+import "runner/runtime/module"
+
+// All lists the modules, sorted by name.
+func All() []module.Module {
+	return []module.Module{}
+}

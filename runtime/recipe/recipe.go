@@ -1,0 +1,89 @@
+// Package recipe runs the Lua of a recipe: one virtual machine, a sandbox around it, and everything a recipe sees. It is
+// the only package that knows Lua. What a recipe asks for is done by an [Engine], which stands above.
+package recipe
+
+import (
+	"context"
+	"fmt"
+
+	"runner/runtime/module"
+)
+
+// Position is a place in a recipe or one of the files it requires.
+type Position struct {
+	File string `json:"file"`
+	Line int    `json:"line"`
+}
+
+func (p Position) String() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
+
+// Engine does what a recipe asks for. Its methods are called from the goroutine of the task, or for [each] from one
+// goroutine per host, never with the lock of the virtual machine held.
+type Engine interface {
+	// Step runs one call of a module. The result table of the recipe is made of the returned map; an error ends the task
+	// (in Lua it is an error that pcall catches). An *module.ArgumentError is a mistake in the recipe.
+	Step(ctx context.Context, s Step) (map[string]any, error)
+	// Say shows a text of the recipe to the operator (print, say).
+	Say(ctx context.Context, text string)
+	// Ask asks a question at a gate inside a task (ask "…"); false is an error in the recipe's task.
+	Ask(ctx context.Context, question string) (bool, error)
+}
+
+// Step is one call of a module by a recipe.
+type Step struct {
+	Module string         // "mysql.copy"
+	Values map[string]any // as package module decodes them
+	At     Position
+	Undo   bool // called from the undo body of a task
+}
+
+// Declaration is what a recipe says of itself with recipe{…}.
+type Declaration struct {
+	Name   string
+	Help   string
+	Hosts  []HostDecl
+	Groups []HostDecl
+	Params []ParamDecl
+}
+
+// HostDecl is a host or a group of hosts that a recipe needs.
+type HostDecl struct{ Name, Help string }
+
+// ParamDecl is a parameter that a recipe takes.
+type ParamDecl struct {
+	Name     string
+	Type     string // "string", "number", "boolean", "list", "table", "secret"
+	Default  any    // nil: must be given
+	Required bool
+	Choices  []string
+	Help     string
+}
+
+// Phase is a part of a recipe that is run in one go.
+type Phase struct {
+	Name  string
+	Title string
+	Gate  string // question asked before it; empty: none
+	Tasks []*Task
+}
+
+// Task is a named unit of a recipe.
+type Task struct {
+	Name    string
+	Phase   string
+	At      Position
+	HasUndo bool
+	body    any // *lua.LFunction; see task.go
+	undo    any
+	unless  any
+}
+
+// Inputs are the values that a recipe gets from the site and the command line.
+type Inputs struct {
+	Hosts  map[string]module.HostName   // recipe's name -> host; only the names that the site knows
+	Groups map[string][]module.HostName // group -> hosts
+	Params map[string]any
+	Check  bool // true: nothing is applied; the recipe can ask for it (runner.check)
+	// Saved is the content of the table `saved` at the end of the last task, restored when a run is resumed.
+	Saved map[string]any
+}

@@ -1,0 +1,89 @@
+package run
+
+import (
+	"time"
+
+	"runner/runtime/module"
+	"runner/runtime/recipe"
+)
+
+// Kind says what an event is about.
+type Kind string
+
+// Events come in this nesting: run, phase, task, step, change. Each start has one end, also when it failed.
+const (
+	RunStart   Kind = "run_start"
+	RunEnd     Kind = "run_end"
+	PhaseStart Kind = "phase_start"
+	PhaseEnd   Kind = "phase_end"
+	GateAsked  Kind = "gate"   // Text is the question
+	GateAnswer Kind = "answer" // Text is "yes", "no"; Note who or what answered ("--yes", "terminal")
+	TaskStart  Kind = "task_start"
+	TaskEnd    Kind = "task_end"
+	StepStart  Kind = "step_start" // hosts are known, nothing was looked at yet
+	StepPlan   Kind = "step_plan"  // Changes holds what would be done
+	ChangeDone Kind = "change"     // one change was applied (or failed: Error)
+	Kept       Kind = "kept"       // Original was kept before something is overwritten
+	Progress   Kind = "progress"   // never in the journal
+	StepEnd    Kind = "step_end"
+	Said       Kind = "say"     // Text is from the recipe
+	Warned     Kind = "warning" // Text is from the runner
+)
+
+// Event is one thing that happened in a run. The journal (JSON lines), --json and the terminal are three readers of
+// the same events. Secrets are masked before anybody gets one.
+type Event struct {
+	Time    time.Time        `json:"time"`
+	Kind    Kind             `json:"event"`
+	Run     string           `json:"run,omitempty"` // id of the run, in every event of --json; in the journal only in run_start
+	Recipe  string           `json:"recipe,omitempty"`
+	Phase   string           `json:"phase,omitempty"`
+	Task    string           `json:"task,omitempty"`
+	Step    int              `json:"step,omitempty"` // number of the step in the run, from 1
+	Module  string           `json:"module,omitempty"`
+	Title   string           `json:"title,omitempty"` // what the step is called on the terminal
+	Hosts   []string         `json:"hosts,omitempty"` // the step's hosts in the order of the module's arguments
+	At      *recipe.Position `json:"at,omitempty"`
+	Check   bool             `json:"check,omitempty"`
+	Undo    bool             `json:"undo,omitempty"`
+	Status  module.Status    `json:"status,omitempty"` // of the *_end events
+	Text    string           `json:"text,omitempty"`
+	Note    string           `json:"note,omitempty"` // why there was nothing to do, or what was found
+	Error   string           `json:"error,omitempty"`
+	Hint    string           `json:"hint,omitempty"` // what to do next
+	Changes []ChangeInfo     `json:"changes,omitempty"`
+	Kept    *module.Original `json:"kept,omitempty"`
+	Took    float64          `json:"took,omitempty"` // seconds, of the *_end events
+	Counts  *Counts          `json:"counts,omitempty"`
+	Saved   map[string]any   `json:"saved,omitempty"`  // the table `saved` of the recipe, at task_end
+	Detail  map[string]any   `json:"detail,omitempty"` // of run_start: parameters, host versions, recipe hash …
+
+	Progress *module.Progress `json:"progress,omitempty"`
+}
+
+// ChangeInfo is a change as it is told.
+type ChangeInfo struct {
+	Summary  string `json:"summary"`
+	Before   string `json:"before,omitempty"`
+	After    string `json:"after,omitempty"`
+	Action   bool   `json:"action,omitempty"`
+	Wait     bool   `json:"wait,omitempty"`
+	Destroys bool   `json:"destroys,omitempty"`
+}
+
+// Counts of the steps of a phase or a run, by result.
+type Counts struct {
+	OK          int `json:"ok"`
+	Changed     int `json:"changed"`
+	Skipped     int `json:"skipped"`
+	Failed      int `json:"failed"`
+	Unreachable int `json:"unreachable"`
+	Unknown     int `json:"unknown"`
+}
+
+// Reporter tells the operator what happens. Report is called from several goroutines and must not block for long.
+type Reporter interface {
+	Report(Event)
+	// Close writes what is still to be written.
+	Close() error
+}
