@@ -44,6 +44,7 @@ type Event struct {
 	Title   string           `json:"title,omitempty"` // what the step is called on the terminal
 	Hosts   []string         `json:"hosts,omitempty"` // the step's hosts in the order of the module's arguments
 	At      *recipe.Position `json:"at,omitempty"`
+	Source  string           `json:"source,omitempty"` // the recipe's line at At, of events with an Error
 	Check   bool             `json:"check,omitempty"`
 	Undo    bool             `json:"undo,omitempty"`
 	Status  module.Status    `json:"status,omitempty"` // of the *_end events
