@@ -106,6 +106,7 @@ type Observer struct {
 	Applied  func(Change, error) // after each
 	Progress func(Progress)      // during one
 	Keep     func(Original)      // before something is overwritten
+	Stop     func() error        // asked before each change; an error ends the step between two changes
 }
 
 // Run plans and, unless check, applies a decoded call. It returns an error nowhere: what went wrong is in the result.
@@ -130,6 +131,11 @@ func (c *Call) Run(ctx context.Context, check bool, see Observer) Result {
 	for _, change := range plan.Changes {
 		if err := ctx.Err(); err != nil {
 			return result.stop(fmt.Errorf("cannot %s: %w", change.Summary, context.Cause(ctx)), do)
+		}
+		if see.Stop != nil {
+			if err := see.Stop(); err != nil {
+				return result.stop(err, do)
+			}
 		}
 		if see.Applying != nil {
 			see.Applying(change)
