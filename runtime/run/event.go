@@ -60,7 +60,19 @@ type Event struct {
 	Detail  map[string]any   `json:"detail,omitempty"` // of run_start: parameters, host versions, recipe hash …
 
 	Progress *module.Progress `json:"progress,omitempty"`
+
+	Format     int      `json:"format,omitempty"`       // of run_start: version of this form of event; see EventFormat
+	Handler    bool     `json:"handler,omitempty"`      // of task_start and task_end: Task is the name of a handler
+	Notify     []string `json:"notify,omitempty"`       // of step_end: handlers that now wait for the end of the phase
+	OutOfOrder bool     `json:"out_of_order,omitempty"` // of task_end: an earlier task was not done, so this one will be run again
+	Finished   bool     `json:"finished,omitempty"`     // of run_end: every task of the recipe is done
 }
+
+// EventFormat is raised when an event changes in a way that a reader of an older form would take wrongly.
+const EventFormat = 1
+
+// Stopped is the result of a step, task, phase or run that the operator stopped.
+const Stopped module.Status = "stopped"
 
 // ChangeInfo is a change as it is told.
 type ChangeInfo struct {
