@@ -63,7 +63,7 @@ type Event struct {
 
 	Format     int      `json:"format,omitempty"`       // of run_start: version of this form of event; see EventFormat
 	Handler    bool     `json:"handler,omitempty"`      // of task_start and task_end: Task is the name of a handler
-	Notify     []string `json:"notify,omitempty"`       // of step_end: handlers that now wait for the end of the phase
+	Notify     []string `json:"notify,omitempty"`       // of step_plan: handlers that its changes notify; of step_end: those that now wait for the end of the phase
 	OutOfOrder bool     `json:"out_of_order,omitempty"` // of task_end: an earlier task was not done, so this one will be run again
 	Finished   bool     `json:"finished,omitempty"`     // of run_end: every task of the recipe is done
 }

@@ -28,7 +28,15 @@ func (s State) create(now time.Time) (*Journal, error) {
 	if err := s.make(); err != nil {
 		return nil, err
 	}
-	id := newID(now)
+	ids, err := s.Runs()
+	if err != nil {
+		return nil, err
+	}
+	last := ""
+	if len(ids) > 0 {
+		last = ids[len(ids)-1]
+	}
+	id := newID(now, last)
 	f, err := os.OpenFile(s.journal(id), os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("cannot begin a journal in %s: %w (choose another place with --state DIR)", s.runs(), reason(err))

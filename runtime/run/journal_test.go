@@ -174,7 +174,7 @@ func TestStateFindsRuns(t *testing.T) {
 		j.Close()
 		ids = append(ids, j.id)
 	}
-	for given, want := range map[string]string{"": ids[2], ids[1]: ids[1], ids[0][:12]: ids[0]} {
+	for given, want := range map[string]string{"": ids[2], ids[1]: ids[1], ids[0][:11]: ids[0]} {
 		if r, err := s.Read(given); err != nil || r.ID != want {
 			t.Errorf("Read(%q) = %v, %v, want %s", given, r, err, want)
 		}
@@ -186,5 +186,19 @@ func TestStateFindsRuns(t *testing.T) {
 		if _, err := s.Read(given); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Read(%q): %v", given, err)
 		}
+	}
+}
+
+func TestNewIDSortsAfterTheLast(t *testing.T) {
+	last := ""
+	for i, at := range []time.Duration{0, 0, time.Second, -time.Hour, -time.Hour, time.Minute} {
+		id := newID(testTime.Add(at), last)
+		if id <= last {
+			t.Errorf("%d: %s comes not after %s", i, id, last)
+		}
+		last = id
+	}
+	if want := "20260301-020404"; last != want {
+		t.Errorf("the last is %s, want %s", last, want)
 	}
 }

@@ -54,9 +54,9 @@ func (e *LockedError) Hint() string {
 // Lock keeps other runs of the same site away.
 type Lock struct{ f *os.File }
 
-// lock takes the lock of the state folder or returns a *LockedError. The lock is one of flock(2): it ends with the process
+// Lock takes the lock of the state folder or returns a *LockedError. The lock is one of flock(2): it ends with the process
 // that holds it, however that ends, so none is ever left behind.
-func (s State) lock(command string, now time.Time) (*Lock, error) {
+func (s State) Lock(command string, now time.Time) (*Lock, error) {
 	if err := s.make(); err != nil {
 		return nil, err
 	}

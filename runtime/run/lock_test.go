@@ -12,11 +12,11 @@ import (
 
 func TestLockNamesItsHolder(t *testing.T) {
 	s := State{filepath.Join(t.TempDir(), ".runner")}
-	first, err := s.lock("runner mail.lua", testTime)
+	first, err := s.Lock("runner mail.lua", testTime)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.lock("runner other.lua", testTime.Add(4*time.Minute))
+	_, err = s.Lock("runner other.lua", testTime.Add(4*time.Minute))
 	var locked *LockedError
 	if !errors.As(err, &locked) {
 		t.Fatalf("got %v", err)
@@ -32,7 +32,7 @@ func TestLockNamesItsHolder(t *testing.T) {
 	if err := first.Release(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := s.lock("runner other.lua", testTime)
+	again, err := s.Lock("runner other.lua", testTime)
 	if err != nil {
 		t.Fatalf("after its release: %v", err)
 	}
@@ -55,7 +55,7 @@ func TestStateFolderThatCannotBeMade(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := State{filepath.Join(file, ".runner")}.lock("runner", testTime)
+	_, err := State{filepath.Join(file, ".runner")}.Lock("runner", testTime)
 	if want := "not a directory (choose another one with --state DIR)"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %q", err, want)
 	}

@@ -62,6 +62,7 @@ type Record struct {
 	Events   []Event
 
 	pending map[string][]string // phase: handlers that were notified and have not run
+	planned map[int]Event       // step that began to change something: the event of its plan
 	steps   int                 // the highest number of a step
 }
 
@@ -90,7 +91,7 @@ type TaskRecord struct {
 }
 
 func newRecord(id string, events []Event) *Record {
-	r := &Record{ID: id, Events: events, pending: map[string][]string{}}
+	r := &Record{ID: id, Events: events, pending: map[string][]string{}, planned: map[int]Event{}}
 	for _, e := range events {
 		r.add(e)
 	}
@@ -116,13 +117,18 @@ func (r *Record) add(e Event) {
 		r.taskStart(e)
 	case TaskEnd:
 		r.taskEnd(e)
+	case StepPlan:
+		if len(e.Notify) > 0 {
+			r.planned[e.Step] = e
+		}
 	case StepEnd:
+		delete(r.planned, e.Step)
 		r.notify(e.Phase, e.Notify)
 		if t := r.task(e); t != nil && e.Status == module.Failed && e.Error != "" {
 			t.Error = e.Error
 		}
 	case ChangeDone:
-		if t := r.task(e); t != nil && e.Error == "" {
+		if t := r.task(e); t != nil && e.Error == "" && !e.Undo {
 			t.Changes++
 		}
 	case Kept:
@@ -221,8 +227,24 @@ func (r *Record) Done(name TaskName) bool {
 	return t != nil && t.Done
 }
 
-// Pending are the handlers that were notified in a phase and have not run yet.
-func (r *Record) Pending(phase string) []string { return slices.Clone(r.pending[phase]) }
+// passed says that the gate of a phase was passed: one of its tasks is done.
+func (r *Record) passed(phase string) bool {
+	return slices.ContainsFunc(r.Tasks, func(t *TaskRecord) bool { return t.Phase == phase && t.Done })
+}
+
+// Pending are the handlers that were notified in a phase and have not run yet. A step that never told its end, because the
+// runner was killed, may have made its changes: its handlers are among them.
+func (r *Record) Pending(phase string) []string {
+	names := slices.Clone(r.pending[phase])
+	for _, e := range r.planned {
+		for _, name := range e.Notify {
+			if e.Phase == phase && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
 
 // Counts are the numbers of tasks done and of all tasks of the recipe.
 func (r *Record) Counts() (done, all int) {

@@ -1,14 +1,13 @@
 package run
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -125,13 +124,23 @@ func (s State) Last(file string) (*Record, error) {
 	return nil, nil
 }
 
-// newID names a run by its time, so that names sort by time, and by chance, so that no two are the same.
-func newID(now time.Time) string {
-	var chance [2]byte
-	// Reading from the system's source of chance does not fail on the systems that Go runs on; see crypto/rand.
-	_, _ = rand.Read(chance[:])
-	return now.Format("20060102-150405") + "-" + hex.EncodeToString(chance[:])
+// newID names a run by the time at which it began. Names sort in the order of the runs, also of two in one second and when the
+// clock goes back: then the name follows that of the last run.
+func newID(now time.Time, last string) string {
+	if id := now.Format("20060102-150405"); id > last {
+		return id
+	}
+	base, number := last, 1
+	if len(last) > idLength {
+		base = last[:idLength]
+		if n, err := strconv.Atoi(last[idLength+1:]); err == nil {
+			number = n
+		}
+	}
+	return fmt.Sprintf("%s-%03d", base, number+1)
 }
+
+const idLength = len("20060102-150405")
 
 // reason takes the path out of an error of package os, for messages that name it already.
 func reason(err error) error {
