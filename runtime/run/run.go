@@ -56,8 +56,28 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := s.start(o, false); err != nil {
 		return err
 	}
-	err = s.guarded(func() error { return s.runParts(ctx, parts) })
-	return s.finish(err)
+	return s.finish(s.guarded(func() error { return s.runParts(ctx, parts) }))
+}
+
+// sayStop tells what a first wish to stop waits for, when it comes.
+func (s *session) sayStop() (end func()) {
+	said := make(chan struct{})
+	unhook := context.AfterFunc(s.stop.soft, func() {
+		defer close(said)
+		list := s.stop.atHand()
+		if len(list) == 0 {
+			return
+		}
+		e := s.event(Warned)
+		e.Text = "stopping; still to be finished: " + strings.Join(list, "; ")
+		e.Hint = "Ctrl-C once more stops at once"
+		s.tell.tell(e)
+	})
+	return func() {
+		if !unhook() {
+			<-said
+		}
+	}
 }
 
 // guarded turns a panic of the runner into an error: a journal that ends as it should is worth more than a stack on the screen.
@@ -68,6 +88,7 @@ func (s *session) guarded(work func() error) (err error) {
 			err = &Failure{Err: bug, Code: ExitFailed, Hint: bug.Hint(), Stack: bug.stack}
 		}
 	}()
+	defer s.sayStop()()
 	return work()
 }
 

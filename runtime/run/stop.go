@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"runner/runtime/module"
@@ -13,18 +14,20 @@ var ErrStopped = errors.New("stopped by the operator")
 
 // Stopper carries the wish to stop from a signal to the run. A first wish lets the change at hand be finished; a second ends it.
 type Stopper struct {
-	soft     context.Context
-	softNow  context.CancelCauseFunc
-	hardNow  context.CancelCauseFunc
+	soft    context.Context
+	softNow context.CancelCauseFunc
+	hardNow context.CancelCauseFunc
+
 	mu       sync.Mutex
 	softOnce bool
+	guards   map[*guard]bool // tries at work
 }
 
 // NewStopper makes a stopper and the context that a second wish cancels.
 func NewStopper(ctx context.Context) (*Stopper, context.Context) {
 	hard, hardNow := context.WithCancelCause(ctx)
 	soft, softNow := context.WithCancelCause(hard)
-	return &Stopper{soft: soft, softNow: softNow, hardNow: hardNow}, hard
+	return &Stopper{soft: soft, softNow: softNow, hardNow: hardNow, guards: map[*guard]bool{}}, hard
 }
 
 // Stop asks the run to stop, the first time after the change at hand, then at once. It says whether it was the first time.
@@ -48,6 +51,20 @@ func (s *Stopper) asked() error {
 	return context.Cause(s.soft)
 }
 
+// atHand lists the changes that are being made and that a first wish to stop lets finish.
+func (s *Stopper) atHand() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []string
+	for g := range s.guards {
+		if c := g.atHand(); c != "" {
+			list = append(list, c)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
 // guard ends a step at the first wish to stop unless a change is being made. Looking and waiting can be broken off at any moment.
 type guard struct {
 	stop   *Stopper
@@ -62,9 +79,15 @@ type guard struct {
 func (s *Stopper) begin(ctx context.Context) (context.Context, *guard, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	g := &guard{stop: s, cancel: cancel}
+	s.mu.Lock()
+	s.guards[g] = true
+	s.mu.Unlock()
 	unhook := context.AfterFunc(s.soft, g.stopped)
 	return ctx, g, func() {
 		unhook()
+		s.mu.Lock()
+		delete(s.guards, g)
+		s.mu.Unlock()
 		cancel(nil)
 	}
 }
@@ -86,10 +109,13 @@ func (g *guard) applying(c module.Change) {
 	}
 }
 
-// atHand is the change that is being made.
+// atHand is the change that is being made; empty: none, or one that only waits.
 func (g *guard) atHand() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if !g.writing {
+		return ""
+	}
 	return g.now
 }
 

@@ -47,8 +47,7 @@ func undoSession(ctx context.Context, o Options, tasks []*recipe.Task, before fu
 	if err := s.start(o, true); err != nil {
 		return err
 	}
-	err = s.guarded(func() error { return s.undoTasks(ctx, tasks) })
-	return s.finish(err)
+	return s.finish(s.guarded(func() error { return s.undoTasks(ctx, tasks) }))
 }
 
 func (s *session) undoTasks(ctx context.Context, tasks []*recipe.Task) error {
