@@ -35,7 +35,7 @@ func TestLimit(t *testing.T) {
 		}
 	}
 	for expr, want := range map[string]string{
-		"web3": `cannot find the host or group "web3" of --limit; did you mean "web1"?`,
+		"web3": `cannot find the host or group "web3" of --limit; did you mean "web"?`,
 		"db":   `cannot find the host or group "db" of --limit; there are "web", "old", "new", "web1", "web2", "web10"`,
 		"[":    `cannot read --limit: "[" is no pattern`,
 		"":     `cannot find the host or group "" of --limit; there are "web", "old", "new", "web1", "web2", "web10"`,
