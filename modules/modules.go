@@ -5,5 +5,7 @@ import "runner/runtime/module"
 
 // All lists the modules, sorted by name.
 func All() []module.Module {
-	return []module.Module{}
+	var all []module.Module
+	all = append(all, maildirModules()...)
+	return all
 }

@@ -1,0 +1,191 @@
+package maildir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"runner/runtime/host"
+	"runner/runtime/module"
+)
+
+// Mode is what a pass may do; design of the four modes: the source can be in use or quiet, the target closed or in use.
+type Mode string
+
+// The modes.
+const (
+	Warm    Mode = "warm"    // source in use, target closed: add and rename, remove nothing
+	Final   Mode = "final"   // source quiet, target closed: make equal
+	Late    Mode = "late"    // target in use: add what reached the source after the final pass
+	Reverse Mode = "reverse" // the same, back to where the final pass came from
+)
+
+// adds says that the target is in use and only gets new messages.
+func (m Mode) adds() bool { return m == Late || m == Reverse }
+
+// Options say what a pass is about.
+type Options struct {
+	From, To     *host.View
+	Path, Target string // absolute paths of the two roots
+	Mode         Mode
+	Domains      []string
+	Users        []string
+	Exclude      []string
+	Limit        Limit
+	Owner        string // "user", "user:group", names or numbers of the target; empty: see [ids]
+	Lowercase    bool   // directories of domains and users get small letters on the target
+	Streams      int    // transfers at once; 0: a number that fits
+	Rate         int64  // bytes per second read from the source; 0: no limit
+	Stall        time.Duration
+	Now          func() time.Time
+}
+
+// DefaultStall is how long a listing or a transfer may give no sign of life before it is given up.
+const DefaultStall = 5 * time.Minute
+
+func (o *Options) complete() {
+	if o.Stall == 0 {
+		o.Stall = DefaultStall
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Streams <= 0 {
+		o.Streams = defaultStreams
+	}
+	o.Path, o.Target = path.Clean(o.Path), path.Clean(o.Target)
+}
+
+// defaultStreams is how many transfers run at once: enough that one commits while another sends, and few enough for the
+// ten sessions that an SSH server allows on a connection.
+const defaultStreams = 3
+
+// CheckRoot refuses a root that no pass may work below.
+func CheckRoot(name, root string) error {
+	switch {
+	case !path.IsAbs(root):
+		return fmt.Errorf("%s must be an absolute path, not %q", name, root)
+	case path.Clean(root) == "/":
+		return fmt.Errorf("%s must not be the root directory", name)
+	case strings.ContainsRune(root, 0):
+		return fmt.Errorf("%s holds a NUL byte", name)
+	}
+	return nil
+}
+
+// Limit is how many messages a pass may remove: a number, or a share of what the target holds.
+type Limit struct {
+	Count   int64
+	Percent float64
+	Share   bool // Percent counts, not Count
+}
+
+// ParseLimit reads "5%" or a number, as a string or as a number of a recipe; nil is 5 %.
+func ParseLimit(v any) (Limit, error) {
+	switch v := v.(type) {
+	case nil:
+		return Limit{Percent: 5, Share: true}, nil
+	case float64:
+		if v < 0 || v != math.Trunc(v) || v > 1<<53 {
+			return Limit{}, fmt.Errorf("must be a number of messages or a share such as \"5%%\", not %v", v)
+		}
+		return Limit{Count: int64(v)}, nil
+	case string:
+		if share, ok := strings.CutSuffix(strings.TrimSpace(v), "%"); ok {
+			if n, err := strconv.ParseFloat(strings.TrimSpace(share), 64); err == nil && n >= 0 && n <= 100 {
+				return Limit{Percent: n, Share: true}, nil
+			}
+		} else if n, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64); err == nil && n >= 0 {
+			return Limit{Count: n}, nil
+		}
+		return Limit{}, fmt.Errorf("must be a number of messages or a share such as \"5%%\", not %q", v)
+	}
+	return Limit{}, fmt.Errorf("must be a number of messages or a share such as \"5%%\"")
+}
+
+// allows says how many of total messages may be removed. A share is rounded up, so that one message can always go.
+func (l Limit) allows(total int64) int64 {
+	if l.Share {
+		return int64(math.Ceil(float64(total) * l.Percent / 100))
+	}
+	return l.Count
+}
+
+func (l Limit) String() string {
+	if l.Share {
+		return strconv.FormatFloat(l.Percent, 'g', -1, 64) + "%"
+	}
+	return strconv.FormatInt(l.Count, 10)
+}
+
+// ids are an owner as the target counts.
+type ids struct{ uid, gid int }
+
+// lookOwner finds the owner of what is written: as asked for, else the owner of the target's root unless that is the
+// superuser, else vmail.
+func lookOwner(ctx context.Context, o *Options) (ids, error) {
+	if o.Owner != "" {
+		user, group, _ := strings.Cut(o.Owner, ":")
+		return lookIDs(ctx, o.To, user, group)
+	}
+	info, err := o.To.Stat(ctx, o.Target)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return ids{}, fmt.Errorf("cannot look at %s on %s: %w", o.Target, o.To.Name(), err)
+	}
+	if err == nil && info.UID != 0 {
+		return ids{info.UID, info.GID}, nil
+	}
+	owner, err := lookIDs(ctx, o.To, "vmail", "")
+	if err != nil {
+		return ids{}, fmt.Errorf("%w; give owner = \"…\", the user that Dovecot reads mailboxes as", err)
+	}
+	return owner, nil
+}
+
+// lookIDs asks the host's user database; numbers are taken as they are.
+func lookIDs(ctx context.Context, v *host.View, user, group string) (ids, error) {
+	out, err := v.QueryScript(ctx, `
+if [ -z "$1" ] || [ -n "$(printf %s "$1" | tr -d 0-9)" ]; then getent passwd "$1" | cut -d: -f3,4; else echo "$1:"; fi
+if [ -z "$2" ] || [ -n "$(printf %s "$2" | tr -d 0-9)" ]; then getent group "$2" | cut -d: -f3; else echo "$2"; fi`, user, group)
+	if err != nil {
+		return ids{}, fmt.Errorf("cannot look up the user %q on %s: %w", user, v.Name(), err)
+	}
+	lines := append(out.Lines(), "", "")
+	uid, gid, _ := strings.Cut(lines[0], ":")
+	if group != "" {
+		gid = lines[1]
+	} else if gid == "" {
+		gid = uid
+	}
+	var found ids
+	if found.uid, err = strconv.Atoi(uid); err != nil {
+		return ids{}, module.Absent(fmt.Errorf("cannot find the user %q on %s", user, v.Name()))
+	}
+	if found.gid, err = strconv.Atoi(gid); err != nil {
+		return ids{}, module.Absent(fmt.Errorf("cannot find the group %q on %s", group, v.Name()))
+	}
+	return found, nil
+}
+
+// presentDomains are those of the chosen domains that are directories of a side.
+func presentDomains(ctx context.Context, s side, domains []string) (present, missing []string, err error) {
+	for _, d := range domains {
+		info, err := s.view.Lstat(ctx, s.root+"/"+d)
+		switch {
+		case err == nil && info.Mode.IsDir():
+			present = append(present, d)
+		case err == nil || errors.Is(err, fs.ErrNotExist):
+			missing = append(missing, d)
+		default:
+			return nil, nil, fmt.Errorf("cannot look for the domain %s in %s: %w", d, s, err)
+		}
+	}
+	return slices.Clip(present), missing, nil
+}

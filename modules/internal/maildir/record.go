@@ -1,0 +1,379 @@
+package maildir
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"runner/runtime/host"
+)
+
+// recordDir is the directory beside a root that holds what must be remembered about it: /var/vmail.runner.
+func recordDir(root string) string { return root + ".runner" }
+
+// recordID names a source in the records of a target.
+func recordID(from side) string {
+	sum := sha256.Sum256([]byte(from.view.Name() + "\x00" + from.root))
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
+			return r
+		}
+		return '_'
+	}, from.view.Name())
+	return name + "-" + hex.EncodeToString(sum[:4])
+}
+
+// Record is what is kept of the last final pass from one source.
+type Record struct {
+	Version  int       `json:"version"`
+	From     string    `json:"from"`
+	Path     string    `json:"path"`
+	Time     time.Time `json:"time"`
+	Messages int64     `json:"messages"`
+	Bytes    int64     `json:"bytes"`
+	Digest   string    `json:"digest"` // SHA-256 of the manifest's text, in hex
+}
+
+const recordVersion = 1
+
+// manifest is the list of all messages of a source at a final pass, being written. Late passes go by it.
+type manifest struct {
+	Record
+	id     string
+	text   spool
+	zip    *gzip.Writer
+	sum    hash.Hash
+	line   []byte
+	differ bool // from what the target holds
+}
+
+func newManifest(from side, now time.Time) *manifest {
+	m := &manifest{
+		Record: Record{Version: recordVersion, From: from.view.Name(), Path: from.root, Time: now.UTC().Truncate(time.Second)},
+		id:     recordID(from), sum: sha256.New(),
+	}
+	// The level is one that gzip knows: no error is possible.
+	m.zip, _ = gzip.NewWriterLevel(&m.text, gzip.BestSpeed)
+	return m
+}
+
+// mailbox writes one mailbox of the source: a line "mailbox HOME PATH", then "SIZE SECONDS DIR NAME" for each message in
+// the order of names. It sorts the rows.
+func (m *manifest) mailbox(p pair, rows *table) {
+	rows.sort()
+	b := append(m.line[:0], "mailbox "...)
+	b = append(appendEscaped(b, p.home), ' ')
+	b = append(appendEscaped(b, p.path), '\n')
+	for i := range rows.rows {
+		r := &rows.rows[i]
+		b = append(strconv.AppendInt(b, r.size, 10), ' ')
+		b = append(strconv.AppendInt(b, r.sec, 10), ' ')
+		b = append(append(b, sub(r.inNew)...), ' ')
+		b = append(appendEscaped(b, string(rows.name(r))), '\n')
+		m.Messages++
+		m.Bytes += r.size
+		if len(b) > 32<<10 {
+			m.write(b)
+			b = b[:0]
+		}
+	}
+	m.write(b)
+	m.line = b
+}
+
+func (m *manifest) write(b []byte) {
+	m.sum.Write(b)
+	_, _ = m.zip.Write(b) // into memory
+}
+
+// finish compares the manifest with what the target has on record.
+func (m *manifest) finish(ctx context.Context, to side) error {
+	if err := m.zip.Close(); err != nil {
+		return err
+	}
+	m.Digest = hex.EncodeToString(m.sum.Sum(nil))
+	old, err := readRecord(ctx, to, m.id)
+	if err != nil {
+		return err
+	}
+	m.differ = old == nil || old.Digest != m.Digest
+	return nil
+}
+
+// due says that the manifest has to be written.
+func (m *manifest) due() bool { return m != nil && m.differ }
+
+// save writes the manifest beside the target's root. The list comes first: a record without its list must not exist.
+func (m *manifest) save(ctx context.Context, h *host.Host, root string) error {
+	if err := makeRecordDir(ctx, h, root); err != nil {
+		return err
+	}
+	name := recordDir(root) + "/final-" + m.id
+	if err := writeStream(ctx, h, name+".list.gz", m.text.chunks); err != nil {
+		return err
+	}
+	// A new final pass begins a new time after it.
+	if err := h.Files().Remove(ctx, recordDir(root)+"/late-"+m.id+".list"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return writeJSON(ctx, h, name+".json", m.Record)
+}
+
+func writeJSON(ctx context.Context, h *host.Host, name string, value any) error {
+	text, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return err
+	}
+	return h.WriteFile(ctx, name, append(text, '\n'), host.Attr{Mode: 0o600, UID: -1, GID: -1})
+}
+
+// writeStream is WriteFile for content that is not in one piece.
+func writeStream(ctx context.Context, h *host.Host, name string, chunks [][]byte) error {
+	return h.WriteFile(ctx, name, bytes.Join(chunks, nil), host.Attr{Mode: 0o600, UID: -1, GID: -1})
+}
+
+func makeRecordDir(ctx context.Context, h *host.Host, root string) error {
+	dir := recordDir(root)
+	if _, err := h.Lstat(ctx, dir); err == nil {
+		return nil
+	}
+	if err := h.Files().Mkdir(ctx, dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("cannot make %s on %s: %w", dir, h.Name(), err)
+	}
+	return nil
+}
+
+// readRecord reads the record of a source; nil when there is none.
+func readRecord(ctx context.Context, to side, id string) (*Record, error) {
+	name := recordDir(to.root) + "/final-" + id + ".json"
+	var r Record
+	if ok, err := readJSON(ctx, to.view, name, &r); !ok || err != nil {
+		return nil, err
+	}
+	if r.Version != recordVersion {
+		return nil, fmt.Errorf("cannot read %s on %s: it was written by another version of runner (%d)", name, to.view.Name(), r.Version)
+	}
+	return &r, nil
+}
+
+func readJSON(ctx context.Context, v *host.View, name string, into any) (bool, error) {
+	text, err := v.ReadFile(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot read %s on %s: %w", name, v.Name(), err)
+	}
+	return true, nil
+}
+
+// known is the set of messages that a late pass must not bring again: those of the final pass, and those that late passes
+// brought since. It holds 8 bytes for each.
+type known struct {
+	hashes []uint64
+	late   []string // lines of the list of late passes, as they were read
+}
+
+// lookKnown reads the manifest of the final pass between two sides.
+func lookKnown(ctx context.Context, o *Options, from, to side) (*known, error) {
+	holder, source := to, from
+	if o.Mode == Reverse {
+		holder, source = from, side{to.view, o.Target}
+	}
+	id, record, err := findRecord(ctx, holder, source)
+	if err != nil {
+		return nil, err
+	}
+	if record == nil {
+		return nil, fmt.Errorf("cannot make a %s pass from %s to %s: no final pass is on record in %s of %s, so nobody knows which messages are new",
+			o.Mode, from, to, recordDir(holder.root), holder.view.Name())
+	}
+	k := &known{}
+	if err := k.readManifest(ctx, holder, id, record); err != nil {
+		return nil, err
+	}
+	if err := k.readLate(ctx, to, recordID(from)); err != nil {
+		return nil, err
+	}
+	slices.Sort(k.hashes)
+	return k, nil
+}
+
+// findRecord looks for the record of a source; where it has none of that name but only one of any, it takes that.
+func findRecord(ctx context.Context, holder, source side) (string, *Record, error) {
+	id := recordID(source)
+	r, err := readRecord(ctx, holder, id)
+	if r != nil || err != nil {
+		return id, r, err
+	}
+	list, err := Records(ctx, holder.view, holder.root)
+	if err != nil || len(list) != 1 {
+		return "", nil, err
+	}
+	for only := range list {
+		r, err = readRecord(ctx, holder, only)
+		return only, r, err
+	}
+	return "", nil, nil
+}
+
+// Records are the final passes on record for a root, by the name of their record.
+func Records(ctx context.Context, v *host.View, root string) (map[string]*Record, error) {
+	found := map[string]*Record{}
+	files, err := v.ReadDir(ctx, recordDir(root))
+	if errors.Is(err, fs.ErrNotExist) {
+		return found, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot look at the records of %s on %s: %w", root, v.Name(), err)
+	}
+	for _, f := range files {
+		id, ok := strings.CutPrefix(nameOf(f.Path), "final-")
+		if id, isJSON := strings.CutSuffix(id, ".json"); ok && isJSON {
+			if found[id], err = readRecord(ctx, side{v, root}, id); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return found, nil
+}
+
+func (k *known) readManifest(ctx context.Context, holder side, id string, r *Record) error {
+	name := recordDir(holder.root) + "/final-" + id + ".list.gz"
+	fail := func(err error) error { return fmt.Errorf("cannot read %s on %s: %w", name, holder.view.Name(), err) }
+	f, err := holder.view.Open(ctx, name)
+	if err != nil {
+		return fail(err)
+	}
+	defer f.Close()
+	zip, err := gzip.NewReader(f)
+	if err != nil {
+		return fail(err)
+	}
+	sum := sha256.New()
+	scan := bufio.NewScanner(io.TeeReader(zip, sum))
+	scan.Buffer(make([]byte, 64<<10), 64<<10)
+	home := ""
+	for scan.Scan() {
+		line := scan.Text()
+		if rest, ok := strings.CutPrefix(line, "mailbox "); ok {
+			home, _, _ = strings.Cut(rest, " ")
+			home = unescape(home)
+			continue
+		}
+		parts := strings.SplitN(line, " ", 4)
+		if len(parts) != 4 {
+			return fail(fmt.Errorf("the line %q is none of a manifest", clip(line)))
+		}
+		k.hashes = append(k.hashes, hashKnown(home, base([]byte(unescape(parts[3])))))
+	}
+	if err := scan.Err(); err != nil {
+		return fail(err)
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != r.Digest {
+		return fail(errors.New("it is damaged: its digest is not the one on record"))
+	}
+	return nil
+}
+
+func (k *known) readLate(ctx context.Context, to side, id string) error {
+	text, err := to.view.ReadFile(ctx, recordDir(to.root)+"/late-"+id+".list")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read what earlier late passes brought to %s: %w", to, err)
+	}
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSuffix(line, "\n")
+		home, stem, ok := strings.Cut(line, " ")
+		if !ok {
+			continue // the last line of a run that ended while it wrote
+		}
+		k.late = append(k.late, line)
+		k.hashes = append(k.hashes, hashKnown(unescape(home), []byte(unescape(stem))))
+	}
+	return nil
+}
+
+func (k *known) has(home string, stem []byte) bool {
+	_, ok := slices.BinarySearch(k.hashes, hashKnown(home, stem))
+	return ok
+}
+
+// saveLate writes what late passes have brought, so that a message that a user then deletes is not brought again.
+func (k *known) saveLate(ctx context.Context, h *host.Host, root, id string, brought []string) error {
+	if len(brought) == 0 {
+		return nil
+	}
+	if err := makeRecordDir(ctx, h, root); err != nil {
+		return err
+	}
+	k.late = append(k.late, brought...)
+	text := strings.Join(k.late, "\n") + "\n"
+	return h.WriteFile(ctx, recordDir(root)+"/late-"+id+".list", []byte(text), host.Attr{Mode: 0o600, UID: -1, GID: -1})
+}
+
+func lateLine(home, stem string) string {
+	return string(append(append(appendEscaped(nil, home), ' '), appendEscaped(nil, stem)...))
+}
+
+// hashBase is half of half a SHA-256: among a million messages the chance that any two are taken for one is one in 10^7.
+func hashBase(stem []byte) uint64 {
+	sum := sha256.Sum256(stem)
+	return binary.BigEndian.Uint64(sum[:])
+}
+
+func hashKnown(home string, stem []byte) uint64 {
+	b := make([]byte, 0, 256)
+	b = append(append(append(b, home...), 0), stem...)
+	return hashBase(b)
+}
+
+// appendEscaped writes a name without blanks and line ends: they, control characters and % become %XX.
+func appendEscaped(b []byte, s string) []byte {
+	const digits = "0123456789ABCDEF"
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c == '%' || c == 0x7f {
+			b = append(b, '%', digits[c>>4], digits[c&15])
+		} else {
+			b = append(b, c)
+		}
+	}
+	return b
+}
+
+func unescape(s string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b = append(b, byte(n))
+				i += 2
+				continue
+			}
+		}
+		b = append(b, s[i])
+	}
+	return string(b)
+}

@@ -1,0 +1,377 @@
+package maildir
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// directSupported says that this system has a writer that makes system calls.
+const directSupported = true
+
+// localWriter writes by system calls relative to open directories, so that nobody who owns a directory below the root can
+// lead a write out of it.
+type localWriter struct {
+	at      place
+	root    int
+	staging int
+	dirs    map[string]int // open directories
+	missed  int
+	buf     []byte
+	serial  int
+}
+
+// maxDirs is how many directories stay open.
+const maxDirs = 64
+
+// copySize is the size of one write; most messages are smaller.
+const copySize = 256 << 10
+
+func openLocal(at place, number int) (writer, error) {
+	w := &localWriter{at: at, root: -1, staging: -1, dirs: map[string]int{}, buf: make([]byte, copySize)}
+	var err error
+	if w.root, err = unix.Open(at.root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return nil, fmt.Errorf("cannot open %s: %w", at.root, err)
+	}
+	name := at.staging
+	if err = unix.Mkdirat(w.root, name, 0o700); err == nil || errors.Is(err, fs.ErrExist) {
+		name += "/" + strconv.Itoa(number)
+		if err = unix.Mkdirat(w.root, name, 0o700); err == nil || errors.Is(err, fs.ErrExist) {
+			w.staging, err = w.openBeneath(name)
+		}
+	}
+	if err != nil {
+		_ = w.close()
+		return nil, fmt.Errorf("cannot make a staging directory in %s: %w", at.root, err)
+	}
+	return w, nil
+}
+
+// openBeneath opens a directory below the root without following a symbolic link anywhere.
+func (w *localWriter) openBeneath(dir string) (int, error) {
+	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	if dir == "" {
+		dir = "."
+	}
+	fd, err := unix.Openat2(w.root, dir, &unix.OpenHow{Flags: flags, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS})
+	if !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM) {
+		return fd, err
+	}
+	// Linux before 5.6, or a sandbox that knows no openat2: one directory after the other.
+	at, err := unix.Dup(w.root)
+	for _, part := range strings.Split(dir, "/") {
+		if err != nil {
+			return -1, err
+		}
+		var next int
+		next, err = unix.Openat(at, part, flags, 0)
+		unix.Close(at)
+		at = next
+	}
+	return at, err
+}
+
+func (w *localWriter) dir(path string) (int, error) {
+	if path == "" {
+		return w.root, nil
+	}
+	if fd, ok := w.dirs[path]; ok {
+		return fd, nil
+	}
+	fd, err := w.openBeneath(path)
+	if err != nil {
+		return -1, err
+	}
+	if len(w.dirs) >= maxDirs {
+		w.closeDirs()
+	}
+	w.dirs[path] = fd
+	return fd, nil
+}
+
+func (w *localWriter) closeDirs() {
+	for _, fd := range w.dirs {
+		unix.Close(fd)
+	}
+	clear(w.dirs)
+}
+
+func (w *localWriter) fail(path string, err error) error {
+	return fmt.Errorf("cannot write %s: %w", w.at.root+"/"+path, err)
+}
+
+func (w *localWriter) stage(name string, body io.Reader, size int64, mode uint32, t stamp) error {
+	err := w.create(w.staging, name, body, size, mode, t)
+	if err != nil {
+		return w.fail(w.at.staging+"/"+name, err)
+	}
+	return nil
+}
+
+func (w *localWriter) create(dir int, name string, body io.Reader, size int64, mode uint32, t stamp) error {
+	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return err
+	}
+	err = w.fill(fd, body, size)
+	if err == nil {
+		err = unix.Fchown(fd, w.at.owner.uid, w.at.owner.gid)
+	}
+	if err == nil {
+		err = unix.Fchmod(fd, mode)
+	}
+	if err == nil {
+		err = setTime(dir, name, t)
+	}
+	return errors.Join(err, unix.Close(fd))
+}
+
+func (w *localWriter) fill(fd int, body io.Reader, size int64) error {
+	for size > 0 {
+		part := w.buf[:min(size, int64(len(w.buf)))]
+		if _, err := io.ReadFull(body, part); err != nil {
+			return err
+		}
+		size -= int64(len(part))
+		for len(part) > 0 {
+			n, err := unix.Write(fd, part)
+			if err == unix.EINTR {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			part = part[n:]
+		}
+	}
+	return nil
+}
+
+func setTime(dir int, name string, t stamp) error {
+	spec := unix.Timespec{Sec: t.sec, Nsec: int64(t.nsec)}
+	return unix.UtimesNanoAt(dir, name, []unix.Timespec{spec, spec}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+func (w *localWriter) commit(name, to string) error {
+	dir, err := w.dir(dirOf(to))
+	if err != nil {
+		return w.fail(to, err)
+	}
+	err = unix.Renameat(w.staging, name, dir, nameOf(to))
+	if errors.Is(err, unix.EXDEV) {
+		err = w.commitAcross(name, dir, nameOf(to))
+	}
+	if err != nil {
+		return w.fail(to, err)
+	}
+	return nil
+}
+
+// commitAcross brings a staged file to another file system mounted below the root: a second copy beside the place, then a rename.
+func (w *localWriter) commitAcross(name string, dir int, to string) error {
+	from, err := unix.Openat(w.staging, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(from), name)
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(from, &st); err != nil {
+		return err
+	}
+	aside := fmt.Sprintf("%saside-%d-%d", ownPrefix, os.Getpid(), w.serial)
+	w.serial++
+	err = w.create(dir, aside, f, st.Size, st.Mode&0o777, stamp{st.Mtim.Sec, int32(st.Mtim.Nsec)})
+	if err == nil {
+		err = unix.Renameat(dir, aside, dir, to)
+	}
+	if err != nil {
+		_ = unix.Unlinkat(dir, aside, 0)
+		return err
+	}
+	return unix.Unlinkat(w.staging, name, 0)
+}
+
+func (w *localWriter) do(job work) error {
+	var err error
+	switch job.kind {
+	case makeDir, setDir:
+		err = w.makeDir(job)
+	case dropCaches, dropBinary:
+		err = w.drop(job)
+	case rename:
+		err = w.rename(job.from, job.to)
+	case setAttr:
+		err = w.setAttr(job)
+	case link:
+		err = w.link(job)
+	case makeLink:
+		err = w.symlink(job)
+	case quarantine:
+		err = w.putAside(job.to)
+	default:
+		err = fmt.Errorf("no such work: %c", job.kind)
+	}
+	if err != nil {
+		return w.fail(job.to, err)
+	}
+	return nil
+}
+
+func (w *localWriter) makeDir(job work) error {
+	dir, err := w.dir(dirOf(job.to))
+	if err != nil {
+		return err
+	}
+	if job.kind == makeDir {
+		if err := unix.Mkdirat(dir, nameOf(job.to), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	fd, err := w.dir(job.to)
+	if err != nil {
+		return err
+	}
+	if err := unix.Fchown(fd, w.at.owner.uid, w.at.owner.gid); err != nil {
+		return err
+	}
+	return unix.Fchmod(fd, job.mode)
+}
+
+// drop removes the caches of a directory; one that is not there has none.
+func (w *localWriter) drop(job work) error {
+	fd, err := w.openBeneath(job.to)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), job.to)
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		for _, p := range stale(job.kind) {
+			if matchStar(p, name) {
+				if err := unix.Unlinkat(fd, name, 0); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EISDIR) {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (w *localWriter) rename(from, to string) error {
+	old, place, err := w.both(dirOf(from), dirOf(to))
+	if err != nil {
+		return err
+	}
+	return unix.Renameat(old, nameOf(from), place, nameOf(to))
+}
+
+// both opens two directories such that opening one does not close the other.
+func (w *localWriter) both(a, b string) (int, int, error) {
+	if len(w.dirs) > maxDirs-2 {
+		w.closeDirs()
+	}
+	first, err := w.dir(a)
+	if err != nil {
+		return -1, -1, err
+	}
+	second, err := w.dir(b)
+	return first, second, err
+}
+
+func (w *localWriter) setAttr(job work) error {
+	dir, err := w.dir(dirOf(job.to))
+	if err != nil {
+		return err
+	}
+	fd, err := unix.Openat(dir, nameOf(job.to), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.Fchown(fd, w.at.owner.uid, w.at.owner.gid); err != nil {
+		return err
+	}
+	if err := unix.Fchmod(fd, job.mode); err != nil {
+		return err
+	}
+	return setTime(dir, nameOf(job.to), job.time)
+}
+
+func (w *localWriter) link(job work) error {
+	from, to, err := w.both(dirOf(job.from), dirOf(job.to))
+	if err != nil {
+		return err
+	}
+	err = unix.Linkat(from, nameOf(job.from), to, nameOf(job.to), 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		w.missed++
+		return nil
+	}
+	return err
+}
+
+func (w *localWriter) symlink(job work) error {
+	aside := "link-" + strconv.Itoa(w.serial)
+	w.serial++
+	if err := unix.Symlinkat(job.from, w.staging, aside); err != nil {
+		return err
+	}
+	if err := unix.Fchownat(w.staging, aside, w.at.owner.uid, w.at.owner.gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	dir, err := w.dir(dirOf(job.to))
+	if err != nil {
+		return err
+	}
+	return unix.Renameat(w.staging, aside, dir, nameOf(job.to))
+}
+
+// putAside moves a file or a directory into the quarantine, under the same path.
+func (w *localWriter) putAside(name string) error {
+	dir, err := w.dir(dirOf(name))
+	if err != nil {
+		return err
+	}
+	to := path.Join(w.at.quarantine, name)
+	if err := os.MkdirAll(path.Dir(to), 0o700); err != nil {
+		return err
+	}
+	return unix.Renameat(dir, nameOf(name), unix.AT_FDCWD, to)
+}
+
+func (w *localWriter) sync() error {
+	if err := unix.Syncfs(w.root); err != nil {
+		return fmt.Errorf("cannot sync %s: %w", w.at.root, err)
+	}
+	return nil
+}
+
+func (w *localWriter) flush() error { return nil }
+
+func (w *localWriter) lost() int { return w.missed }
+
+func (w *localWriter) close() error {
+	w.closeDirs()
+	for _, fd := range []int{w.staging, w.root} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+	w.root, w.staging = -1, -1
+	return nil
+}

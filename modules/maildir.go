@@ -1,0 +1,183 @@
+package modules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"runner/modules/internal/maildir"
+	"runner/runtime/host"
+	"runner/runtime/module"
+)
+
+// maildirModules are the modules that move mailboxes.
+func maildirModules() []module.Module {
+	return []module.Module{
+		module.Define("maildir_sync", "Copies the mailboxes below a directory to another host", planMaildirSync),
+		module.Define("maildir_sync.live", "Declares that mailboxes are in use on their new host, so that no pass removes or renames there any more", planMaildirLive),
+		module.Define("maildir_sync.status", "Tells whether mailboxes are declared live and when the last final pass was", planMaildirStatus),
+		module.Define("maildir_sync.verify", "Compares the mailboxes of two hosts, message by message", planMaildirVerify),
+	}
+}
+
+// maildirScope is which mailboxes a step is about; the same for a pass and for its verification.
+type maildirScope struct {
+	// Host that the mailboxes come from.
+	From *host.View `lua:"from,required"`
+	// Host that they go to. It may be the host that runner itself runs on, which is the fastest way.
+	To *host.View `lua:"to,required"`
+	// Directory of all mailboxes on from: it holds a directory for each domain, these one for each user.
+	Path string `lua:"path" default:"/var/vmail"`
+	// The same on to; path when it is not given.
+	Target string `lua:"target"`
+	// Only these domains, by the names of their directories. Empty: all.
+	Domains []string `lua:"domains"`
+	// Only these users: "john@example.org", or "john" in any domain. Empty: all.
+	Users []string `lua:"users"`
+	// Folders to leave out on both sides, as shell patterns without the leading dot: "Trash", "Junk*". Folders in them too.
+	Exclude []string `lua:"exclude"`
+	// User that Dovecot reads the mailboxes as on to, by name, with ":group" if that is not the user's own. When it is not
+	// given: the owner of target unless that is root, else vmail.
+	Owner string `lua:"owner"`
+	// Write the directories of domains and users in small letters on to, where Dovecot since 2.1 looks for them.
+	Lowercase bool `lua:"lowercase"`
+}
+
+// Validate checks what the types do not.
+func (a *maildirScope) Validate() error {
+	if err := maildir.CheckRoot("path", a.Path); err != nil {
+		return err
+	}
+	if a.Target == "" {
+		a.Target = a.Path
+	}
+	if err := maildir.CheckRoot("target", a.Target); err != nil {
+		return err
+	}
+	return checkDomains(a.Domains)
+}
+
+// checkDomains refuses what would lead elsewhere than to a directory of the root.
+func checkDomains(domains []string) error {
+	for _, d := range domains {
+		if d == "" || d == "." || d == ".." || strings.ContainsAny(d, "/\x00") {
+			return fmt.Errorf("domains holds %q, which is no domain", d)
+		}
+	}
+	return nil
+}
+
+func (a *maildirScope) options() maildir.Options {
+	return maildir.Options{
+		From: a.From, To: a.To, Path: a.Path, Target: a.Target, Domains: slices.Clone(a.Domains), Users: slices.Clone(a.Users),
+		Exclude: slices.Clone(a.Exclude), Owner: a.Owner, Lowercase: a.Lowercase,
+	}
+}
+
+type maildirSyncArgs struct {
+	maildirScope
+	// What the pass may do. warm: the source is in use; adds and renames, removes nothing. final: the source is quiet; makes
+	// the target equal. late: the target is in use; adds what has reached the source since the final pass. reverse: the
+	// same, back to where the final pass came from.
+	Mode string `lua:"mode" choice:"warm,final,late,reverse" default:"warm"`
+	// How many messages a final pass may take away: a number, or a share of those on the target ("5%", the default).
+	MaxDelete any `lua:"max_delete"`
+	// List and compare every folder, also those that did not change since the last pass.
+	Full bool `lua:"full"`
+	// How many transfers run at once. 0: as many as serve.
+	Streams int `lua:"streams"`
+	// The most bytes a second that are read from from, such as "20M". 0: no limit.
+	Rate module.Size `lua:"rate"`
+
+	limit maildir.Limit
+}
+
+// Validate checks what the types do not.
+func (a *maildirSyncArgs) Validate() error {
+	if err := a.maildirScope.Validate(); err != nil {
+		return err
+	}
+	var err error
+	if a.limit, err = maildir.ParseLimit(a.MaxDelete); err != nil {
+		return fmt.Errorf("max_delete %w", err)
+	}
+	if a.Streams < 0 || a.Streams > 8 {
+		return errors.New("streams must be between 1 and 8: an SSH server allows ten sessions on a connection")
+	}
+	return nil
+}
+
+func planMaildirSync(ctx context.Context, a *maildirSyncArgs) (*module.Plan, error) {
+	o := a.options()
+	o.Mode, o.Limit, o.Streams, o.Rate = maildir.Mode(a.Mode), a.limit, a.Streams, int64(a.Rate)
+	pass, err := maildir.Look(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	c := &pass.Counts
+	plan := &module.Plan{
+		Moving: o.Mode != maildir.Final,
+		Output: map[string]any{
+			"messages": c.Messages, "bytes": c.Bytes, "mailboxes": c.Mailboxes, "target_only": c.TargetOnly,
+			"copied": int64(0), "renamed": int64(0), "linked": int64(0), "quarantined": int64(0), "vanished": int64(0),
+			"copied_bytes": int64(0), "left": leftList(pass), "left_count": int64(pass.LeftCount),
+			"seconds": pass.Listing.Seconds(), "next_pass_seconds": pass.Listing.Seconds(),
+		},
+		Note: maildirNote(pass),
+	}
+	if pass.Empty() {
+		return plan, nil
+	}
+	plan.Changes = []module.Change{{
+		Summary:  pass.Summary(),
+		Destroys: c.Quarantine > 0 || c.FilesAway > 0,
+		Apply:    func(ctx context.Context, do *module.Apply) error { return applyMaildirSync(ctx, do, a, pass) },
+	}}
+	return plan, nil
+}
+
+func applyMaildirSync(ctx context.Context, do *module.Apply, a *maildirSyncArgs, pass *maildir.Pass) error {
+	done, err := pass.Apply(ctx, do.Host(a.To), do.Progress)
+	if done.Quarantine != "" {
+		do.Keep(module.Original{Host: a.To.Name(), Object: "messages and files that " + a.From.Name() + " does not have any more", Backup: done.Quarantine})
+		do.Output("quarantine", done.Quarantine)
+	}
+	c := &pass.Counts
+	do.Output("copied", done.Copied)
+	do.Output("copied_bytes", done.Bytes)
+	do.Output("vanished", done.Vanished+done.Lost)
+	if err != nil {
+		return err
+	}
+	do.Output("renamed", c.Rename)
+	do.Output("linked", c.Link-done.Lost)
+	do.Output("quarantined", c.Quarantine)
+	do.Output("seconds", pass.Listing.Seconds()+done.Seconds)
+	do.Output("next_pass_seconds", pass.NextPass())
+	return nil
+}
+
+// maildirNote says what was found, in a few words.
+func maildirNote(p *maildir.Pass) string {
+	var parts []string
+	if p.Empty() {
+		parts = append(parts, fmt.Sprintf("%s messages, equal", maildir.Number(p.Counts.Messages)))
+	}
+	if n := p.Counts.Conflicts; n > 0 {
+		parts = append(parts, fmt.Sprintf("%s messages of another size are left to the final pass", maildir.Number(n)))
+	}
+	if p.LeftCount > 0 {
+		parts = append(parts, fmt.Sprintf("%s stay behind (%s: %s)", maildir.Number(int64(p.LeftCount)), p.Left[0].Path, p.Left[0].Why))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func leftList(p *maildir.Pass) []string {
+	list := make([]string, len(p.Left))
+	for i, l := range p.Left {
+		list[i] = l.Path + ": " + l.Why
+	}
+	return list
+}

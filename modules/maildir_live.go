@@ -1,0 +1,112 @@
+package modules
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"runner/modules/internal/maildir"
+	"runner/runtime/host"
+	"runner/runtime/module"
+)
+
+type maildirLiveArgs struct {
+	// Host whose mailboxes are in use from now on.
+	On *host.View `lua:"on,required"`
+	// Directory of all mailboxes there.
+	Target string `lua:"target" default:"/var/vmail"`
+	// Only these domains are in use; others can still be moved here. Empty: all.
+	Domains []string `lua:"domains"`
+}
+
+// Validate checks what the types do not.
+func (a *maildirLiveArgs) Validate() error {
+	if err := maildir.CheckRoot("target", a.Target); err != nil {
+		return err
+	}
+	return checkDomains(a.Domains)
+}
+
+func planMaildirLive(ctx context.Context, a *maildirLiveArgs) (*module.Plan, error) {
+	root, err := maildir.ResolveRoot(ctx, a.On, a.Target)
+	if err != nil {
+		return nil, err
+	}
+	live, err := maildir.ReadLive(ctx, a.On, root)
+	if err != nil {
+		return nil, err
+	}
+	plan := &module.Plan{Output: liveOutput(live)}
+	if live.Covered(a.Domains) {
+		plan.Note = "live already"
+		return plan, nil
+	}
+	what := root
+	if len(a.Domains) > 0 {
+		what = strings.Join(a.Domains, ", ") + " in " + root
+	}
+	plan.Changes = []module.Change{{
+		Summary: fmt.Sprintf("declare %s live: no pass removes or renames there any more", what),
+		Apply: func(ctx context.Context, do *module.Apply) error {
+			live.Declare(a.Domains, time.Now())
+			return maildir.WriteLive(ctx, do.Host(a.On), root, live)
+		},
+	}}
+	return plan, nil
+}
+
+// liveOutput is what a recipe gets to know of a mark.
+func liveOutput(l *maildir.Live) map[string]any {
+	out := map[string]any{"live": !l.Since.IsZero()}
+	if !l.Since.IsZero() {
+		out["since"] = l.Since.Format(time.RFC3339)
+	}
+	domains := map[string]any{}
+	for d, since := range l.Domains {
+		domains[d] = since.Format(time.RFC3339)
+	}
+	out["domains"] = domains
+	return out
+}
+
+type maildirStatusArgs struct {
+	// Host to look at.
+	On *host.View `lua:"on,required"`
+	// Directory of all mailboxes there.
+	Target string `lua:"target" default:"/var/vmail"`
+}
+
+// Validate checks what the types do not.
+func (a *maildirStatusArgs) Validate() error { return maildir.CheckRoot("target", a.Target) }
+
+func planMaildirStatus(ctx context.Context, a *maildirStatusArgs) (*module.Plan, error) {
+	root, err := maildir.ResolveRoot(ctx, a.On, a.Target)
+	if err != nil {
+		return nil, err
+	}
+	live, err := maildir.ReadLive(ctx, a.On, root)
+	if err != nil {
+		return nil, err
+	}
+	records, err := maildir.Records(ctx, a.On, root)
+	if err != nil {
+		return nil, err
+	}
+	out := liveOutput(live)
+	var last time.Time
+	finals := []any{}
+	for _, r := range records {
+		finals = append(finals, map[string]any{
+			"from": r.From, "path": r.Path, "time": r.Time.Format(time.RFC3339), "messages": r.Messages, "bytes": r.Bytes,
+		})
+		if r.Time.After(last) {
+			last = r.Time
+		}
+	}
+	out["finals"] = finals
+	if !last.IsZero() {
+		out["last_final"] = last.Format(time.RFC3339)
+	}
+	return &module.Plan{Output: out}, nil
+}
