@@ -153,7 +153,7 @@ func (a *applier) copies(ctx context.Context, _ writer) error {
 	batches := make(chan []work)
 	g.Go(func() error {
 		defer close(batches)
-		return split(&a.p.copies, func(b []work) error {
+		return a.split(&a.p.copies, func(b []work) error {
 			select {
 			case batches <- b:
 				return nil
@@ -162,7 +162,7 @@ func (a *applier) copies(ctx context.Context, _ writer) error {
 			}
 		})
 	})
-	streams := min(a.p.o.Streams, a.p.copies.count/batchFiles+int(a.p.copies.bytes/batchBytes)+1)
+	streams := min(a.p.o.Streams, a.p.copies.count/a.p.o.batchFiles+int(a.p.copies.bytes/a.p.o.batchBytes)+1)
 	for i := range streams {
 		g.Go(func() error { return a.stream(ctx, f, i+1, batches) })
 	}
@@ -189,11 +189,11 @@ func (a *applier) stream(ctx context.Context, f *fetcher, number int, batches <-
 }
 
 // split cuts a list into batches.
-func split(l *worklist, send func([]work) error) error {
+func (a *applier) split(l *worklist, send func([]work) error) error {
 	var batch []work
 	var bytes int64
 	err := l.each(func(job work) error {
-		if len(batch) > 0 && (len(batch) >= batchFiles || bytes+job.size > batchBytes) {
+		if len(batch) > 0 && (len(batch) >= a.p.o.batchFiles || bytes+job.size > a.p.o.batchBytes) {
 			if err := send(batch); err != nil {
 				return err
 			}
@@ -238,7 +238,7 @@ func (a *applier) files(ctx context.Context, w writer) error {
 		return err
 	}
 	copies.seal()
-	if err := split(&copies, func(b []work) error {
+	if err := a.split(&copies, func(b []work) error {
 		_, err := f.batch(ctx, w, b)
 		return err
 	}); err != nil {

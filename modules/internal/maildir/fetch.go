@@ -58,9 +58,8 @@ func (f *fetcher) batch(ctx context.Context, w writer, items []work) (brought []
 	defer s.close()
 	came, err := f.receive(ctx, s, w, items)
 	if err != nil {
-		var refused *refusal
-		if !errors.As(err, &refused) && ctx.Err() == nil {
-			// A tar that was ended says more than its truncated output.
+		// A tar that was ended says more than its truncated output.
+		if errors.Is(err, io.ErrUnexpectedEOF) && ctx.Err() == nil {
 			if ended := s.wait(); ended != nil {
 				return nil, f.tarError(s, ended)
 			}
@@ -73,13 +72,8 @@ func (f *fetcher) batch(ctx context.Context, w writer, items []work) (brought []
 	return f.settle(w, items, came)
 }
 
-// refusal is an error about what the source sent.
-type refusal struct{ err error }
-
-func (r *refusal) Error() string { return r.err.Error() }
-
 func (f *fetcher) refuse(format string, args ...any) error {
-	return &refusal{fmt.Errorf("refused what %s sent: %s", f.from.view.Name(), fmt.Sprintf(format, args...))}
+	return fmt.Errorf("refused what %s sent: %s", f.from.view.Name(), fmt.Sprintf(format, args...))
 }
 
 // receive reads the tar stream. Nothing in it is trusted: only regular files are taken, only those asked for, in the

@@ -27,6 +27,7 @@ type machine struct {
 	start   func(*exec.Cmd) // sees each long-running program before it starts
 	wrapOut func(io.Reader) io.Reader
 	wrapIn  func(io.WriteCloser) io.WriteCloser
+	free    uint64 // what it says is free, in bytes and inodes; 0: plenty
 }
 
 func (m *machine) host() *host.Host { return host.New(m) }
@@ -82,7 +83,7 @@ func (m *machine) Start(_ context.Context, c host.Command) (host.Process, error)
 	return p, cmd.Start()
 }
 
-func (m *machine) Files() host.Files { return disk{} }
+func (m *machine) Files() host.Files { return disk{m.free} }
 
 func (m *machine) Dial(context.Context, string, string) (net.Conn, error) {
 	return nil, errors.New("no network here")
@@ -123,7 +124,7 @@ func (p *program) Close() error {
 }
 
 // disk is the file system of this machine.
-type disk struct{}
+type disk struct{ free uint64 }
 
 func info(path string, i fs.FileInfo) host.FileInfo {
 	st := i.Sys().(*syscall.Stat_t)
@@ -176,6 +177,9 @@ func (disk) Chown(_ context.Context, path string, uid, gid int) error {
 	return os.Chown(path, uid, gid)
 }
 func (disk) Chtimes(_ context.Context, path string, t time.Time) error { return os.Chtimes(path, t, t) }
-func (disk) FreeSpace(context.Context, string) (bytes, inodes uint64, err error) {
+func (d disk) FreeSpace(context.Context, string) (bytes, inodes uint64, err error) {
+	if d.free > 0 {
+		return d.free, d.free, nil
+	}
 	return 1 << 50, 1 << 40, nil
 }

@@ -45,6 +45,9 @@ type Options struct {
 	Rate         int64  // bytes per second read from the source; 0: no limit
 	Stall        time.Duration
 	Now          func() time.Time
+
+	batchFiles int // bounds of one transfer; 0: batchFiles, batchBytes
+	batchBytes int64
 }
 
 // DefaultStall is how long a listing or a transfer may give no sign of life before it is given up.
@@ -59,6 +62,9 @@ func (o *Options) complete() {
 	}
 	if o.Streams <= 0 {
 		o.Streams = defaultStreams
+	}
+	if o.batchFiles == 0 {
+		o.batchFiles, o.batchBytes = batchFiles, batchBytes
 	}
 	o.Path, o.Target = path.Clean(o.Path), path.Clean(o.Target)
 }

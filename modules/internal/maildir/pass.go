@@ -122,7 +122,30 @@ func Look(ctx context.Context, o Options) (*Pass, error) {
 		l.seal()
 	}
 	p.Listing = o.Now().Sub(started)
-	return p, p.checkDeletes()
+	if err := p.checkDeletes(); err != nil {
+		return p, err
+	}
+	return p, p.checkSpace(ctx)
+}
+
+// checkSpace refuses a pass that the target has no room for. A target that cannot tell is believed to have it.
+func (p *Pass) checkSpace(ctx context.Context) error {
+	root := p.to.root
+	if p.newRoot {
+		root = path.Dir(root)
+	}
+	bytes, inodes, err := p.to.view.FreeSpace(ctx, root)
+	if err != nil {
+		return context.Cause(ctx)
+	}
+	need, files := p.Counts.CopyBytes, p.Counts.Copy+p.Counts.Files+p.Counts.Directories
+	if uint64(need) > bytes {
+		return fmt.Errorf("cannot copy to %s: the messages need %s and %s are free", p.to, Size(need), Size(int64(min(bytes, 1<<62))))
+	}
+	if inodes > 0 && uint64(files) > inodes {
+		return fmt.Errorf("cannot copy to %s: %s are needed and the file system has %s inodes free", p.to, counted(files, "file", "files"), Number(int64(min(inodes, 1<<62))))
+	}
+	return nil
 }
 
 // targetSide is the target with its root resolved.

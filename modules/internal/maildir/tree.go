@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -27,10 +28,13 @@ type tree struct {
 	order []*node          // sorted by path
 	boxes []*mailbox       // sorted by path
 	homes map[string]bool
-	now   int64 // the host's clock when the listing began, in Unix seconds
+	plain map[string]bool // directories that hold cur and new and are no mailboxes all the same
+	now   int64           // the host's clock when the listing began, in Unix seconds
 }
 
-func newTree() *tree { return &tree{nodes: map[string]*node{}, homes: map[string]bool{}} }
+func newTree() *tree {
+	return &tree{nodes: map[string]*node{}, homes: map[string]bool{}, plain: map[string]bool{}}
+}
 
 // side is where a tree is: a host and a directory of it.
 type side struct {
@@ -55,6 +59,9 @@ func lookTree(ctx context.Context, s side, stall time.Duration, choose *selectio
 	t := newTree()
 	b := treeBuilder{tree: t, side: s, choose: choose, mapping: mapping, seen: map[string]byte{}}
 	if err := b.read(ctx, stall, choose.starts(), false); err != nil {
+		return nil, err
+	}
+	if err := b.domains(ctx, stall); err != nil {
 		return nil, err
 	}
 	for {
@@ -174,7 +181,36 @@ func (b *treeBuilder) hidden() []string {
 	return found
 }
 
+// domains looks at directories of the root that seem to be mailboxes: a domain whose users are called "cur" and "new"
+// seems to be one, and is none when directories lie in these.
+func (b *treeBuilder) domains(ctx context.Context, stall time.Duration) error {
+	for path, n := range b.tree.nodes {
+		if strings.Contains(path, "/") || !b.tree.isMailbox(path) {
+			continue
+		}
+		what := "list the mailboxes of " + b.side.String()
+		s, err := open(ctx, b.side.view, what, stall, nil, `LC_ALL=C; export LC_ALL
+cd "$1/$2" && exec find ./cur ./new -mindepth 1 -maxdepth 1 -type d -print0`, b.side.root, n.at)
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		found, err := io.ReadAll(io.LimitReader(s, 4096))
+		if err != nil {
+			return err
+		}
+		if err := listingError(what, s.tolerate(b.choose.inUse)); err != nil {
+			return err
+		}
+		b.tree.plain[path] = len(found) > 0
+	}
+	return nil
+}
+
 func (t *tree) isMailbox(path string) bool {
+	if t.plain[path] {
+		return false
+	}
 	cur, new := t.nodes[join(path, "cur")], t.nodes[join(path, "new")]
 	return cur != nil && new != nil && cur.kind == 'd' && new.kind == 'd'
 }
