@@ -1,0 +1,96 @@
+package lab
+
+import (
+	"fmt"
+	"net/netip"
+
+	"runner/lab/internal/seed"
+)
+
+// Names that are the same in every lab. The provisioned layers contain them, so that labs can share them.
+const (
+	infraZone        = "example.net" // zone of the servers' own names
+	vmailRoot        = "/var/vmail"
+	sudoUser         = "admin"
+	sudoPassword     = "let me do it"
+	dbRootPassword   = "wheezy root 4711"
+	maintPassword    = "gHk2vQz8WmTxR1aB"
+	mailuserPassword = "mailuser2011"
+)
+
+// Offsets of the addresses in the lab's network.
+const (
+	offsetGateway = 1
+	offsetDNS     = 2
+	offsetDNS2    = 3
+	offsetOld     = 10
+	offsetOld2    = 11
+	offsetNew     = 20
+)
+
+// plan makes the lab of the options: hosts, addresses, accounts. Nothing is started by it.
+func (o Options) plan() (*Lab, error) {
+	prefix, err := o.prefix()
+	if err != nil {
+		return nil, err
+	}
+	address := func(offset int) string {
+		a := prefix.Addr()
+		for range offset {
+			a = a.Next()
+		}
+		return a.String()
+	}
+	l := &Lab{
+		Options: o, Network: prefix.String(), Gateway: address(offsetGateway),
+		DNS:      []string{address(offsetDNS), address(offsetDNS2)},
+		SudoUser: sudoUser, SudoPassword: sudoPassword,
+		Database: "mailserver", DatabaseUser: "mailuser", DatabasePassword: mailuserPassword,
+	}
+	l.paths()
+	l.Hosts = append(l.Hosts, &Host{Name: "dns", Hostname: "ns1." + infraZone, Address: l.DNS[0], Suite: o.NewSuite, Init: "knotd"})
+	add := func(name, suite, init string, offset int, rootPassword string) {
+		l.Hosts = append(l.Hosts, &Host{
+			Name: name, Hostname: "mail-" + name + "." + infraZone, Address: address(offset), Suite: suite, Init: init,
+			SSHPort: 22, Vmail: vmailRoot, DatabaseRootPassword: rootPassword,
+		})
+	}
+	add("old", o.OldSuite, "sysvinit", offsetOld, dbRootPassword)
+	if o.SecondOld {
+		add("old2", o.OldSuite, "sysvinit", offsetOld2, dbRootPassword)
+	}
+	add("new", o.NewSuite, "systemd", offsetNew, "")
+	for _, h := range l.Hosts {
+		h.dir = hostDir(o.Dir, h.Name)
+		h.NetNS = o.netns(h.Name)
+		if h.Vmail != "" {
+			l.adopt(h, seed.For(h.Name, o.Messages))
+		}
+	}
+	l.Zones = l.zones(prefix)
+	return l, nil
+}
+
+// adopt notes the accounts that a host gets.
+func (l *Lab) adopt(h *Host, s *seed.Seed) {
+	for _, d := range s.Domains {
+		h.Domains = append(h.Domains, d.Name)
+		l.Domains = append(l.Domains, Domain{Name: d.Name, Host: h.Name})
+		for _, u := range d.Users {
+			l.Users = append(l.Users, User{Email: u.Email, Password: u.Password, Domain: d.Name, Host: h.Name})
+		}
+		for _, a := range d.Aliases {
+			l.Aliases = append(l.Aliases, Alias{Source: a.Source, Destination: a.Destination, Domain: d.Name, Host: h.Name})
+		}
+	}
+}
+
+// zones are the zones that the lab's DNS server is authoritative for: everything, since it has the root, too.
+func (l *Lab) zones(prefix netip.Prefix) []string {
+	b := prefix.Addr().As4()
+	out := []string{"", infraZone, fmt.Sprintf("%d.%d.%d.in-addr.arpa", b[2], b[1], b[0])}
+	for _, d := range l.Domains {
+		out = append(out, d.Name)
+	}
+	return out
+}
