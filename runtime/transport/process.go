@@ -1,0 +1,120 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// sshProcess is a command in a session of its own. Its outputs go through pipes, because a read from a channel that we have
+// closed goes on until the server closes it too, and sshd does so only when the command has ended.
+type sshProcess struct {
+	conn     *sshConn
+	session  *ssh.Session
+	in       io.WriteCloser
+	out, err *io.PipeReader
+	unwatch  func() bool
+
+	given sync.Once     // Close was called
+	gone  chan struct{} // closed then
+	ended chan struct{} // the session has ended and exit is set
+	exit  error
+}
+
+func startSession(ctx context.Context, c *sshConn, s *ssh.Session, line string) (*sshProcess, error) {
+	p := &sshProcess{conn: c, session: s, gone: make(chan struct{}), ended: make(chan struct{})}
+	in, err := s.StdinPipe()
+	if err == nil {
+		var outW, errW *io.PipeWriter
+		p.in = in
+		p.out, outW = io.Pipe()
+		p.err, errW = io.Pipe()
+		s.Stdout, s.Stderr = outW, errW
+		if err = s.Start(line); err == nil {
+			p.unwatch = context.AfterFunc(ctx, func() { p.Close() })
+			go p.reap(outW, errW)
+			return p, nil
+		}
+	}
+	s.Close()
+	return nil, err
+}
+
+// reap waits for the session, which ends when its outputs were handed over whole.
+func (p *sshProcess) reap(outputs ...*io.PipeWriter) {
+	p.exit = p.session.Wait()
+	for _, w := range outputs {
+		w.Close()
+	}
+	close(p.ended)
+	p.unwatch()
+	p.conn.places.give()
+}
+
+func (p *sshProcess) Stdin() io.WriteCloser { return p.in }
+func (p *sshProcess) Stdout() io.Reader     { return p.out }
+func (p *sshProcess) Stderr() io.Reader     { return p.err }
+
+var errGivenUp = errors.New("the command was given up")
+
+func (p *sshProcess) Wait() (Exit, error) {
+	select {
+	case <-p.ended:
+	case <-p.gone:
+		return Exit{}, p.conn.lost(errGivenUp)
+	}
+	var exit *ssh.ExitError
+	var missing *ssh.ExitMissingError
+	switch {
+	case p.exit == nil:
+		return Exit{}, nil
+	case errors.As(p.exit, &exit):
+		e := Exit{Status: exit.ExitStatus(), Signal: exit.Signal()}
+		if e.Signal != "" && e.Status == 0 {
+			e.Status = 128 + signalNumber(e.Signal)
+		}
+		return e, nil
+	case errors.As(p.exit, &missing):
+		return Exit{}, p.conn.whyMissing()
+	}
+	return Exit{}, p.conn.lost(p.exit)
+}
+
+// whyMissing is the error of a command whose channel ended without an exit status. Mostly the whole connection is
+// ending, which is known a moment later.
+func (c *sshConn) whyMissing() error {
+	select {
+	case <-c.done:
+		if c.err != nil {
+			return c.err
+		}
+		return fmt.Errorf("%w: it was closed", ErrLost)
+	case <-time.After(time.Second):
+		return errors.New("the server ended the command's channel without saying how the command ended")
+	}
+}
+
+// Close gives up the channel. The command may go on on the host, and holds its place among the sessions until it ends.
+func (p *sshProcess) Close() error {
+	var err error
+	p.given.Do(func() {
+		err = p.session.Close()
+		close(p.gone)
+		p.out.Close()
+		p.err.Close()
+	})
+	if errors.Is(err, io.EOF) { // it was closed from the other side first
+		return nil
+	}
+	return err
+}
+
+// signalNumber is the number of a signal by the name that RFC 4254, 6.10 gives it.
+func signalNumber(name string) int {
+	return map[string]int{"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "ABRT": 6, "FPE": 8, "KILL": 9, "SEGV": 11, "PIPE": 13, "ALRM": 14, "TERM": 15, "USR1": 10, "USR2": 12}[name]
+}
