@@ -6,6 +6,10 @@ import "runner/runtime/module"
 // All lists the modules, sorted by name.
 func All() []module.Module {
 	var all []module.Module
+	all = append(all, commandModules()...)
+	all = append(all, fileModules()...)
 	all = append(all, maildirModules()...)
+	all = append(all, postfixModules()...)
+	all = append(all, serviceModules()...)
 	return all
 }

@@ -124,10 +124,7 @@ func (d *decoder) field(prefix string, f Field, values map[string]any, into refl
 		if f.Default == "" {
 			return nil
 		}
-		value = f.Default
-		if into.Kind() != reflect.String {
-			value = parseDefault(f)
-		}
+		value = parseDefault(f.Type, f.Default)
 	}
 	if err := d.value(path, value, into); err != nil {
 		return err
@@ -141,27 +138,26 @@ func (d *decoder) field(prefix string, f Field, values map[string]any, into refl
 }
 
 // parseDefault turns the tag's text into what a recipe would have written.
-func parseDefault(f Field) any {
-	t := f.Type
+func parseDefault(t reflect.Type, text string) any {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
 	switch {
-	case t == durationType || t == sizeType || t.Kind() == reflect.String:
-		return f.Default
+	case t == durationType || t == sizeType:
+		return text
 	case t.Kind() == reflect.Bool:
-		return f.Default == "true"
+		return text == "true"
 	case t.Kind() == reflect.Int, t.Kind() == reflect.Int64, t.Kind() == reflect.Float64:
-		n, _ := strconv.ParseFloat(f.Default, 64)
+		n, _ := strconv.ParseFloat(text, 64)
 		return n
 	case t.Kind() == reflect.Slice:
 		list := []any{}
-		for _, s := range strings.Split(f.Default, ",") {
-			list = append(list, s)
+		for s := range strings.SplitSeq(text, ",") {
+			list = append(list, parseDefault(t.Elem(), s))
 		}
 		return list
 	}
-	return f.Default
+	return text
 }
 
 func (d *decoder) value(path string, value any, into reflect.Value) error {

@@ -18,7 +18,8 @@ import (
 //
 // The types that can stand there are string, bool, int, int64, float64, *string, *bool, *int (nil: absent), []string,
 // map[string]string, map[string]any, []any, any, [Secret], [time.Duration] (given as "90s", "2h" or a number of seconds), [Size] (given
-// as "20M" or a number of bytes), *host.View (a host of the recipe) and structs or maps of structs of these.
+// as "20M" or a number of bytes), *host.View (a host of the recipe), structs of these, and lists and maps of them. For an argument
+// of type any a tag `type:"string or secret"` says what its module takes.
 type Field struct {
 	Name     string
 	Type     reflect.Type
@@ -26,6 +27,7 @@ type Field struct {
 	Required bool
 	Choices  []string
 	Default  string // as written in the tag; empty: none
+	said     string // the tag `type`: what an argument of type any takes, in words
 }
 
 // Size is a number of bytes.
@@ -86,7 +88,8 @@ func fieldsOf(t reflect.Type) ([]Field, error) {
 		if !decodable(sf.Type) {
 			return nil, fmt.Errorf("field %s: nothing in a recipe becomes a %s", sf.Name, sf.Type)
 		}
-		f := Field{Name: name, Type: sf.Type, Index: []int{i}, Required: option == "required", Default: sf.Tag.Get("default")}
+		f := Field{Name: name, Type: sf.Type, Index: []int{i}, Required: option == "required",
+			Default: sf.Tag.Get("default"), said: sf.Tag.Get("type")}
 		if c := sf.Tag.Get("choice"); c != "" {
 			f.Choices = strings.Split(c, ",")
 		}
@@ -120,7 +123,12 @@ func decodable(t reflect.Type) bool {
 }
 
 // TypeName is the argument's type as the reference and the messages name it.
-func (f Field) TypeName() string { return typeName(f.Type) }
+func (f Field) TypeName() string {
+	if f.said != "" {
+		return f.said
+	}
+	return typeName(f.Type)
+}
 
 func typeName(t reflect.Type) string {
 	switch t {
