@@ -103,8 +103,8 @@ func (a *maildirSyncArgs) Validate() error {
 	if a.limit, err = maildir.ParseLimit(a.MaxDelete); err != nil {
 		return fmt.Errorf("max_delete %w", err)
 	}
-	if a.Streams < 0 || a.Streams > 8 {
-		return errors.New("streams must be between 1 and 8: an SSH server allows ten sessions on a connection")
+	if a.Streams < 0 || a.Streams > 6 {
+		return errors.New("streams must be between 1 and 6: an SSH server allows ten sessions on a connection, and some serve other ends")
 	}
 	return nil
 }

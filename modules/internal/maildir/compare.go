@@ -108,12 +108,12 @@ func (c *comparer) messages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer from.stream.close()
+	defer from.close()
 	to, err := listMessages(ctx, c.p.to.view, "list the messages of "+c.p.to.String(), c.p.to.root, c.p.o.Stall, dstDirs)
 	if err != nil {
 		return err
 	}
-	defer to.stream.close()
+	defer to.close()
 	from.strange = func(path string, kind byte) { c.p.leave(path, strangeKind(kind)) }
 	to.strange = func(string, byte) {}
 	for i, p := range pairs {
@@ -126,17 +126,10 @@ func (c *comparer) messages(ctx context.Context) error {
 		}
 	}
 	c.finishAccount()
-	if err := c.end(from, c.p.o.Mode != Final); err != nil {
+	if err := from.end(c.p.o.Mode != Final); err != nil {
 		return err
 	}
-	return c.end(to, c.p.o.Mode.adds())
-}
-
-func (c *comparer) end(r *messageReader, inUse bool) error {
-	if r.head != "" {
-		return r.end()
-	}
-	return listingError(r.what, r.stream.tolerate(inUse))
+	return to.end(c.p.o.Mode.adds())
 }
 
 // strangeKind says why something in cur or new is no message.

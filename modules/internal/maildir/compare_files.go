@@ -22,6 +22,9 @@ func (c *comparer) directories() error {
 			}
 			continue
 		}
+		if !c.src.ofAccount(n.path) {
+			continue // the target's own
+		}
 		// Directories of domains can belong to several sources: only their owner matters.
 		mode := dirMode(n)
 		if !strings.Contains(n.path, "/") {
@@ -174,7 +177,7 @@ func (c *comparer) symlink(n *node) {
 		c.p.leave(n.at, fmt.Sprintf("a symbolic link that leads out, to %s", clip(n.text)))
 	case have != nil && have.kind == 'd':
 		c.p.leave(n.at, "a symbolic link, and the target has a directory of that name")
-	case have != nil && have.kind == 'l' && have.text == text:
+	case have != nil && have.kind == 'l' && have.text == text && (ids{have.uid, have.gid}) == c.p.owner:
 	default:
 		c.p.Counts.Files++
 		c.touched(n.path)

@@ -238,6 +238,9 @@ func (f *fields) time() stamp {
 
 // listMessages starts the listing of the directories of mailboxes, in that order.
 func listMessages(ctx context.Context, v *host.View, what, root string, stall time.Duration, dirs []string) (*messageReader, error) {
+	if len(dirs) == 0 { // the root itself may not be there
+		return &messageReader{ended: true, what: what}, nil
+	}
 	s, err := open(ctx, v, what, stall, feedPaths(dirs), messageScript, root)
 	if err != nil {
 		return nil, err
@@ -247,7 +250,7 @@ func listMessages(ctx context.Context, v *host.View, what, root string, stall ti
 
 // messageReader reads the output of messageScript directory by directory.
 type messageReader struct {
-	stream  *stream
+	stream  *stream // nil when there is nothing to list
 	in      *bufio.Reader
 	what    string
 	head    string // directory whose entries come next, when it was read already
@@ -337,11 +340,21 @@ func (r *messageReader) fail(err error) error {
 	return fmt.Errorf("cannot %s: %w", r.what, err)
 }
 
-// end waits for the end of the listing. Directories that were sent and never asked for are refused.
-func (r *messageReader) end() error {
+// end waits for the end of the listing. Directories that were sent and never asked for are refused. Of a side in use
+// directories may have gone.
+func (r *messageReader) end(inUse bool) error {
 	if r.head != "" {
-		r.stream.close()
 		return r.fail(fmt.Errorf("the listing holds the directory %q out of turn", clip(r.head)))
 	}
-	return r.stream.wait()
+	if r.stream == nil {
+		return nil
+	}
+	return listingError(r.what, r.stream.tolerate(inUse))
+}
+
+// close ends the listing before its end.
+func (r *messageReader) close() {
+	if r.stream != nil {
+		r.stream.close()
+	}
 }

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"runner/runtime/host"
@@ -68,6 +70,10 @@ func (s *stream) watch(ctx context.Context, feed func(io.Writer) error) {
 func (s *stream) owed()  { s.waiting.Store(time.Now().UnixNano()) }
 func (s *stream) relax() { s.waiting.Store(0) }
 
+func brokenPipe(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, fs.ErrClosed) || errors.Is(err, io.EOF)
+}
+
 func (s *stream) feed(write func(io.Writer) error) error {
 	in := s.process.Stdin()
 	w := bufio.NewWriterSize(in, 64<<10)
@@ -75,7 +81,10 @@ func (s *stream) feed(write func(io.Writer) error) error {
 	if err == nil {
 		err = w.Flush()
 	}
-	return errors.Join(err, in.Close())
+	if closed := in.Close(); err == nil {
+		err = closed
+	}
+	return err
 }
 
 // guard ends the process when a reader has waited for too long.
@@ -135,8 +144,9 @@ func (s *stream) wait() error {
 	err := s.process.Wait()
 	s.relax()
 	if s.input != nil {
-		// A program that ended before it had read everything has said why by its status.
-		if fed := <-s.input; fed != nil && err == nil && !errors.Is(fed, io.ErrClosedPipe) {
+		// A pipe that broke is no error of its own: a program that ended before it had read everything has said why by its
+		// status, and what it did not do for want of input is missed by whoever reads its output.
+		if fed := <-s.input; fed != nil && err == nil && !brokenPipe(fed) {
 			err = fed
 		}
 	}

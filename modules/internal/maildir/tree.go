@@ -28,12 +28,13 @@ type tree struct {
 	order []*node          // sorted by path
 	boxes []*mailbox       // sorted by path
 	homes map[string]bool
+	ways  map[string]bool // directories that lead to homes
 	plain map[string]bool // directories that hold cur and new and are no mailboxes all the same
 	now   int64           // the host's clock when the listing began, in Unix seconds
 }
 
 func newTree() *tree {
-	return &tree{nodes: map[string]*node{}, homes: map[string]bool{}, plain: map[string]bool{}}
+	return &tree{nodes: map[string]*node{}, homes: map[string]bool{}, plain: map[string]bool{}, ways: map[string]bool{}}
 }
 
 // side is where a tree is: a host and a directory of it.
@@ -126,6 +127,9 @@ func listingError(what string, err error) error {
 	var exit *host.ExitError
 	if errors.As(err, &exit) {
 		why := fmt.Sprintf("find ended with status %d", exit.Status)
+		if exit.Status == 97 {
+			why = "the directory cannot be entered"
+		}
 		if exit.Signal != "" {
 			why = "find was ended by signal " + exit.Signal
 		}
@@ -233,6 +237,9 @@ func (t *tree) finish() {
 		m.top = t.outermost(m.path)
 		m.home = homeOf(m.top)
 		t.homes[m.home] = true
+		for p := dirOf(m.home); p != ""; p = dirOf(p) {
+			t.ways[p] = true
+		}
 	}
 }
 
@@ -268,6 +275,14 @@ func (t *tree) homeFor(path string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// ofAccount says whether a directory is part of an account or leads to one.
+func (t *tree) ofAccount(dir string) bool {
+	if _, ok := t.homeFor(dir); ok {
+		return true
+	}
+	return t.ways[dir]
 }
 
 // inMailbox says whether a directory is the cur, new or tmp of a mailbox.

@@ -122,7 +122,7 @@ func (v *verifier) entries() {
 		have := v.dst.nodes[n.path]
 		text, ok := linkText(n, v.o.Path, v.report.to.root)
 		switch {
-		case !inHome && n.kind != 'd', !inHome && !v.leadsHome(n.path):
+		case !inHome && (n.kind != 'd' || !v.src.ofAccount(n.path)):
 		case n.kind == 'l' && (!ok || v.src.inMailbox(n.path)):
 		case n.kind != 'd' && n.kind != 'f' && n.kind != 'l':
 		case have == nil:
@@ -146,16 +146,6 @@ func (v *verifier) entries() {
 		}
 	}
 	v.report.TargetOnly = int64(len(strangers))
-}
-
-// leadsHome says whether a directory holds an account.
-func (v *verifier) leadsHome(dir string) bool {
-	for home := range v.src.homes {
-		if below(home, dir) {
-			return true
-		}
-	}
-	return false
 }
 
 func (v *verifier) attributes(path string, have, want *node, mode bool) {

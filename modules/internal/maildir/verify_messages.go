@@ -38,7 +38,7 @@ func (v *verifier) messages(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer r.stream.close()
+		defer r.close()
 		r.strange = func(string, byte) {}
 		readers[i] = r
 	}
@@ -53,7 +53,7 @@ func (v *verifier) messages(ctx context.Context) error {
 		v.box(p, boxes[p], sides[0], sides[1])
 	}
 	for _, r := range readers {
-		if err := listingError(r.what, r.end()); err != nil {
+		if err := r.end(false); err != nil {
 			return err
 		}
 	}
