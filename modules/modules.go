@@ -9,6 +9,7 @@ func All() []module.Module {
 	all = append(all, commandModules()...)
 	all = append(all, fileModules()...)
 	all = append(all, maildirModules()...)
+	all = append(all, mysqlModules()...)
 	all = append(all, postfixModules()...)
 	all = append(all, serviceModules()...)
 	return all
