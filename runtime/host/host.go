@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -20,13 +21,17 @@ type Command struct {
 	Dir   string            // working directory; empty: the login directory
 	Env   map[string]string // added to the environment; never put a secret here, `ps e` shows it
 	Stdin io.Reader         // nil: empty input
+
+	// Looking says that the command changes nothing. A View sets it; whoever makes a Command leaves it alone.
+	Looking bool
 }
 
 // String shows the command as one would type it, for messages.
 func (c Command) String() string { return Quote(c.Argv...) }
 
 // Script is a command that runs text with the host's /bin/sh; args arrive as "$1", "$2" … and are never spliced into the text.
-// Keep to what POSIX and dash 0.5.4 know: old hosts run it too.
+// Keep to what POSIX and dash 0.5.4 know: old hosts run it too. A script that only looks runs in a subshell of the
+// long-lived shell, so "$$" is the process id of that shell and nothing to be killed.
 func Script(text string, args ...string) Command {
 	return Command{Argv: append([]string{"/bin/sh", "-c", text, "sh"}, args...)}
 }
@@ -64,10 +69,13 @@ func (e *ExitError) Error() string {
 		how += " (no such program)"
 	}
 	if last := lastLine(e.Stderr); last != "" {
-		how += ": " + last
+		how += ": " + shellPrefix.ReplaceAllString(last, "")
 	}
 	return fmt.Sprintf("cannot run %s: %s", e.Command, how)
 }
+
+// shellPrefix is what dash, bash and busybox put before a complaint of their own.
+var shellPrefix = regexp.MustCompile(`^(/bin/)?sh: (line )?(\d+: )?((exec|eval): )?(line )?(\d+: )?`)
 
 func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
@@ -122,7 +130,8 @@ type Backend interface {
 	// Exec runs a short command to its end, normally in the long-lived shell. A status other than 0 is an [*ExitError];
 	// the Output is returned as well.
 	Exec(ctx context.Context, c Command) (Output, error)
-	// Start runs a long command in a channel of its own.
+	// Start runs a long command in a channel of its own. When the command has no Stdin the caller feeds and closes the
+	// Process's. Cancelling ctx ends the command on the host.
 	Start(ctx context.Context, c Command) (Process, error)
 	// Files is the access to files.
 	Files() Files

@@ -28,19 +28,25 @@ func (v *View) Local() bool { return v.b.Local() }
 // Query runs a program that only looks, such as `systemctl show` or `find`. A status other than 0 is an [*ExitError];
 // the Output is returned as well. Never use it for a program that changes the host.
 func (v *View) Query(ctx context.Context, argv ...string) (Output, error) {
-	return v.b.Exec(ctx, Command{Argv: argv})
+	return v.QueryCommand(ctx, Command{Argv: argv})
 }
 
 // QueryScript runs a shell script that only looks; see [Script].
 func (v *View) QueryScript(ctx context.Context, text string, args ...string) (Output, error) {
-	return v.b.Exec(ctx, Script(text, args...))
+	return v.QueryCommand(ctx, Script(text, args...))
 }
 
 // QueryCommand is Query with a working directory, an environment or input.
-func (v *View) QueryCommand(ctx context.Context, c Command) (Output, error) { return v.b.Exec(ctx, c) }
+func (v *View) QueryCommand(ctx context.Context, c Command) (Output, error) {
+	c.Looking = true
+	return v.b.Exec(ctx, c)
+}
 
 // Stream starts a program that only looks and whose output is long.
-func (v *View) Stream(ctx context.Context, c Command) (Process, error) { return v.b.Start(ctx, c) }
+func (v *View) Stream(ctx context.Context, c Command) (Process, error) {
+	c.Looking = true
+	return v.b.Start(ctx, c)
+}
 
 // Dial connects to an address as the host sees it. The caller keeps to reading.
 func (v *View) Dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -103,14 +109,20 @@ func (v *View) FreeSpace(ctx context.Context, path string) (bytes, inodes uint64
 
 // Run runs a program that may change the host. A status other than 0 is an [*ExitError]; the Output is returned as well.
 func (h *Host) Run(ctx context.Context, argv ...string) (Output, error) {
-	return h.b.Exec(ctx, Command{Argv: argv})
+	return h.RunCommand(ctx, Command{Argv: argv})
 }
 
 // RunCommand is Run with a working directory, an environment or input.
-func (h *Host) RunCommand(ctx context.Context, c Command) (Output, error) { return h.b.Exec(ctx, c) }
+func (h *Host) RunCommand(ctx context.Context, c Command) (Output, error) {
+	c.Looking = false
+	return h.b.Exec(ctx, c)
+}
 
 // Start starts a long-running program in a channel of its own.
-func (h *Host) Start(ctx context.Context, c Command) (Process, error) { return h.b.Start(ctx, c) }
+func (h *Host) Start(ctx context.Context, c Command) (Process, error) {
+	c.Looking = false
+	return h.b.Start(ctx, c)
+}
 
 // Files is the full access to the host's files.
 func (h *Host) Files() Files { return h.b.Files() }

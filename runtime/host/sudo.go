@@ -1,0 +1,142 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+)
+
+// LoginError says that a host was reached and lets us in, but does not let us run commands: its shell is none, or sudo refuses.
+type LoginError struct {
+	Host string
+	Why  string
+	Do   string // what to do next
+}
+
+func (e *LoginError) Error() string {
+	return fmt.Sprintf("cannot run commands on %s: %s", e.Host, e.Why)
+}
+
+// Hint says what to do next.
+func (e *LoginError) Hint() string { return e.Do }
+
+var (
+	errPasswordRefused = errors.New("sudo refused the password")
+	errNoPassword      = errors.New("sudo asks for a password and none is given")
+)
+
+// secret is the password for sudo: asked for once, kept until it proves wrong.
+type secret struct {
+	mu      sync.Mutex
+	value   string
+	known   bool
+	refused map[string]bool
+}
+
+// get returns the password. Concurrent callers ask for it once.
+func (s *secret) get(ask func() (string, error)) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known {
+		return s.value, nil
+	}
+	if ask == nil {
+		return "", errNoPassword
+	}
+	value, err := ask()
+	if err != nil {
+		return "", err
+	}
+	if strings.ContainsAny(value, "\n\x00") {
+		return "", errors.New("the password for sudo holds a line end or a NUL byte, which nobody can type")
+	}
+	// The same wrong password again and again locks accounts (pam_faillock).
+	if s.refused[value] {
+		return "", errPasswordRefused
+	}
+	s.value, s.known = value, true
+	return value, nil
+}
+
+func (s *secret) refuse() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.known {
+		return
+	}
+	if s.refused == nil {
+		s.refused = map[string]bool{}
+	}
+	s.refused[s.value] = true
+	s.value, s.known = "", false
+}
+
+func (s *secret) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.value, s.known = "", false
+}
+
+// refusals are what sudo and login shells say, in the C locale, with what it means and what to do. Sources: sudo 1.6 to
+// 1.9 (logging.c, sudo.c, parse.c), shadow's nologin, the shells' "not found".
+var refusals = []struct{ says, means, do string }{
+	{"is not in the sudoers file", "sudo does not know the user", "give the user the right on the host (visudo), or log in as root"},
+	{"is not allowed to execute", "sudo lets the user run some commands and not /bin/sh", "allow the user (ALL) in sudoers, or log in as root"},
+	{"is not allowed to run sudo", "sudo does not let the user run anything", "give the user the right on the host (visudo), or log in as root"},
+	{"may not run sudo on", "sudo does not let the user run anything", "give the user the right on the host (visudo), or log in as root"},
+	{"must have a tty to run sudo", "sudo wants a terminal (requiretty)", "put \"Defaults:USER !requiretty\" into sudoers with visudo, or log in as root"},
+	{"must be setuid root", "sudo is not installed as it should be: it is not setuid root", "repair it on the host, or log in as root"},
+	{"no new privileges", "the login may not gain privileges (no new privileges)", "log in as root"},
+	{"account validation failure", "sudo says that the account is locked or has expired", "unlock it on the host, or log in as root"},
+	{"account or password is expired", "sudo says that the account or its password has expired", "renew it on the host, or log in as root"},
+	{"sudo: not found", "sudo is not installed", "install sudo on the host, or log in as root"},
+	{"sudo: command not found", "sudo is not installed", "install sudo on the host, or log in as root"},
+	{"account is currently not available", "the user has no login shell (nologin)", "log in as a user with a shell"},
+}
+
+// explain says why there is no shell.
+func (b *booting) explain(c complaint, err error) error {
+	e := &LoginError{Host: b.name}
+	said := lastLine(c.text)
+	switch {
+	case errors.Is(c.err, errPasswordRefused):
+		e.Why, e.Do = "sudo refused the password", "give the right password of the user who logs in (sudo_password in the site)"
+		return e
+	case errors.Is(c.err, errNoPassword):
+		e.Why = "sudo asks for a password and none is given"
+		e.Do = "give the password of the user who logs in (sudo_password in the site), allow NOPASSWD in sudoers, or log in as root"
+		return e
+	}
+	for _, r := range refusals {
+		if strings.Contains(c.text, r.says) {
+			e.Why, e.Do = r.means, r.do
+			return e
+		}
+	}
+	switch {
+	case b.late.Load() && b.sudo:
+		e.Why = fmt.Sprintf("sudo did not start /bin/sh within %s", launchTimeout)
+	case b.late.Load():
+		e.Why = fmt.Sprintf("the login shell did not start /bin/sh within %s", launchTimeout)
+	case b.sudo && said != "" && errors.Is(err, io.EOF):
+		e.Why = "sudo failed: " + said
+		return e
+	case !errors.Is(err, io.EOF):
+		return err
+	default:
+		return fmt.Errorf("the login shell ended before it ran anything%s", ifSaid(said))
+	}
+	if said != "" {
+		e.Why += ifSaid(said)
+	}
+	return e
+}
+
+func ifSaid(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "; it said: " + text
+}
