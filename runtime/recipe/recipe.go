@@ -1,5 +1,8 @@
 // Package recipe runs the Lua of a recipe: one virtual machine, a sandbox around it, and everything a recipe sees. It is
 // the only package that knows Lua. What a recipe asks for is done by an [Engine], which stands above.
+//
+// [Load] reads a recipe: its top level runs, says with recipe{…} what it needs, gets it from [Options.Resolve] and
+// registers phases, tasks and handlers. [Recipe.RunTask] runs the body of one of them. [LoadSite] reads a site file.
 package recipe
 
 import (
@@ -17,8 +20,9 @@ type Position struct {
 
 func (p Position) String() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
 
-// Engine does what a recipe asks for. Its methods are called from the goroutine of the task, or for [each] from one
-// goroutine per host, never with the lock of the virtual machine held.
+// Engine does what a recipe asks for. Its methods are called from the goroutine of the task, or for each(hosts, fn) from
+// one goroutine per host, never with the lock of the virtual machine held. An error marked with [Final], and any error
+// after the context has ended, is not caught by the recipe's pcall.
 type Engine interface {
 	// Step runs one call of a module. The result table of the recipe is made of the returned map; an error ends the task
 	// (in Lua it is an error that pcall catches). An *module.ArgumentError is a mistake in the recipe.
@@ -47,16 +51,22 @@ type Declaration struct {
 }
 
 // HostDecl is a host or a group of hosts that a recipe needs.
-type HostDecl struct{ Name, Help string }
+type HostDecl struct {
+	Name     string
+	Help     string
+	Optional bool // the recipe does without: it sees nil, or an empty group
+	At       Position
+}
 
 // ParamDecl is a parameter that a recipe takes.
 type ParamDecl struct {
 	Name     string
 	Type     string // "string", "number", "boolean", "list", "table", "secret"
-	Default  any    // nil: must be given
-	Required bool
+	Default  any    // nil: none
+	Required bool   // must be given; a parameter with neither this nor a default is nil when it is not given
 	Choices  []string
 	Help     string
+	At       Position
 }
 
 // Phase is a part of a recipe that is run in one go.
@@ -64,6 +74,7 @@ type Phase struct {
 	Name  string
 	Title string
 	Gate  string // question asked before it; empty: none
+	At    Position
 	Tasks []*Task
 }
 
@@ -73,7 +84,7 @@ type Task struct {
 	Phase   string
 	At      Position
 	HasUndo bool
-	body    any // *lua.LFunction; see task.go
+	body    any // *lua.LFunction, as are the others; nil: none
 	undo    any
 	unless  any
 }

@@ -1,0 +1,99 @@
+package recipe
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"runner/runtime/module"
+)
+
+// A name that can be required: parts of letters, digits, - and _ with dots or slashes between them. Nothing else can be
+// made to lead out of the folder of the recipe.
+var validModule = regexp.MustCompile(`^[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)*$`)
+
+// required is what a file that was required returned; nil while it is being read.
+type required struct{ value lua.LValue }
+
+// require is require "name": it runs NAME.lua beside the recipe, once, and gives what it returns.
+func (r *Recipe) require(l *lua.LState) int {
+	name, ok := l.Get(1).(lua.LString)
+	if !ok || l.GetTop() != 1 {
+		return r.mistake(l, "cannot require %s: require \"name\" takes the name of a file beside the recipe", shown(l.Get(1)))
+	}
+	if !validModule.MatchString(strings.TrimSuffix(string(name), ".lua")) {
+		return r.mistake(l, "cannot require %q: only files beside the recipe and in folders below it can be required, by name: require \"lib.mail\" for lib/mail.lua", string(name))
+	}
+	file := strings.ReplaceAll(strings.TrimSuffix(string(name), ".lua"), ".", "/") + ".lua"
+	switch known := r.required[file]; {
+	case known == nil:
+	case known.value == nil:
+		return r.mistake(l, "cannot require %q: it is being read already; two files require each other", string(name))
+	default:
+		l.Push(known.value)
+		return 1
+	}
+	value, err := r.readRequired(l, string(name), file)
+	if err != nil {
+		return r.raise(l, err)
+	}
+	l.Push(value)
+	return 1
+}
+
+func (r *Recipe) readRequired(l *lua.LState, name, file string) (lua.LValue, error) {
+	text, err := r.readFile(file)
+	if err != nil {
+		return nil, &Error{What: r.notFound(name, file, err), Err: err}
+	}
+	fn, err := r.compile(filepath.Join(filepath.Dir(r.source.Name), file), string(text))
+	if err != nil {
+		return nil, err
+	}
+	if r.required == nil {
+		r.required = map[string]*required{}
+	}
+	r.required[file] = &required{}
+	results, f := r.call(threadOf(l).below(l), fn)
+	if f != nil {
+		delete(r.required, file)
+		return nil, f.err
+	}
+	value := lua.LValue(lua.LTrue)
+	if len(results) > 0 && results[0] != lua.LNil {
+		value = results[0]
+	}
+	r.required[file].value = value
+	return value, nil
+}
+
+func (r *Recipe) readFile(file string) ([]byte, error) {
+	if r.source.Files == nil {
+		return nil, fs.ErrNotExist
+	}
+	return fs.ReadFile(r.source.Files, file)
+}
+
+func (r *Recipe) notFound(name, file string, err error) string {
+	var p *fs.PathError
+	switch {
+	case errors.As(err, &p) && !errors.Is(err, fs.ErrNotExist):
+		return "cannot require \"" + name + "\": " + p.Err.Error()
+	case !errors.Is(err, fs.ErrNotExist):
+		return "cannot require \"" + name + "\": " + err.Error()
+	}
+	text := "cannot require \"" + name + "\": there is no file " + file + " beside the recipe"
+	if r.source.Files == nil {
+		return text
+	}
+	beside, _ := fs.Glob(r.source.Files, path.Join(path.Dir(file), "*.lua"))
+	if near := module.Nearest(file, beside); near != "" {
+		text += "; did you mean \"" + strings.ReplaceAll(strings.TrimSuffix(near, ".lua"), "/", ".") + "\"?"
+	}
+	return text
+}
