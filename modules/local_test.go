@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -26,6 +28,10 @@ type machine struct {
 	log   []host.Command
 	init  string
 	files osFiles
+
+	rewrite *strings.Replacer // of the arguments of every command
+	root    string            // taken out of what a command prints
+	fake    func(host.Command) (host.Output, bool)
 }
 
 func newMachine(t *testing.T) (*host.Host, *machine) {
@@ -58,6 +64,21 @@ func (m *machine) Exec(ctx context.Context, c host.Command) (host.Output, error)
 	m.mu.Lock()
 	m.log = append(m.log, c)
 	m.mu.Unlock()
+	if m.fake != nil {
+		if out, ok := m.fake(c); ok {
+			if out.Status != 0 {
+				return out, &host.ExitError{Command: c.String(), Status: out.Status, Stderr: out.Stderr}
+			}
+			return out, nil
+		}
+	}
+	if m.rewrite != nil {
+		argv := slices.Clone(c.Argv)
+		for i := range argv {
+			argv[i] = m.rewrite.Replace(argv[i])
+		}
+		c.Argv = argv
+	}
 	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
 	cmd.Dir, cmd.Stdin = c.Dir, c.Stdin
 	cmd.Env = os.Environ()
@@ -67,7 +88,7 @@ func (m *machine) Exec(ctx context.Context, c host.Command) (host.Output, error)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
-	out := host.Output{Stdout: stdout.String(), Stderr: stderr.String(), Status: cmd.ProcessState.ExitCode()}
+	out := host.Output{Stdout: strings.ReplaceAll(stdout.String(), m.root+"/", "/"), Stderr: stderr.String(), Status: cmd.ProcessState.ExitCode()}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		e := &host.ExitError{Command: c.String(), Status: out.Status, Stderr: out.Stderr}
@@ -84,7 +105,18 @@ func (m *machine) Exec(ctx context.Context, c host.Command) (host.Output, error)
 }
 
 // osFiles is the file access of the machine of the test.
-type osFiles struct{}
+type osFiles struct {
+	prefix map[string]string // of paths that renames go to instead
+}
+
+func (f osFiles) at(p string) string {
+	for from, to := range f.prefix {
+		if rest, ok := strings.CutPrefix(p, from); ok {
+			return to + rest
+		}
+	}
+	return p
+}
 
 func describeFile(path string, info fs.FileInfo, err error) (host.FileInfo, error) {
 	if err != nil {
@@ -126,7 +158,9 @@ func (osFiles) Create(_ context.Context, p string, mode fs.FileMode) (io.WriteCl
 	return os.OpenFile(p, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 }
 func (osFiles) Mkdir(_ context.Context, p string, mode fs.FileMode) error { return os.Mkdir(p, mode) }
-func (osFiles) Rename(_ context.Context, from, to string) error           { return os.Rename(from, to) }
+func (f osFiles) Rename(_ context.Context, from, to string) error {
+	return os.Rename(f.at(from), f.at(to))
+}
 func (osFiles) Remove(_ context.Context, p string) error                  { return os.Remove(p) }
 func (osFiles) Symlink(_ context.Context, target, p string) error         { return os.Symlink(target, p) }
 func (osFiles) Link(_ context.Context, from, to string) error             { return os.Link(from, to) }

@@ -7,10 +7,12 @@ import "runner/runtime/module"
 func All() []module.Module {
 	var all []module.Module
 	all = append(all, commandModules()...)
+	all = append(all, dnsModules()...)
 	all = append(all, fileModules()...)
 	all = append(all, maildirModules()...)
 	all = append(all, mysqlModules()...)
 	all = append(all, postfixModules()...)
 	all = append(all, serviceModules()...)
+	all = append(all, waitModules()...)
 	return all
 }

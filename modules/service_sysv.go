@@ -31,9 +31,10 @@ type initLink struct {
 // initEnv is what init scripts are run with, as service(8) does: they are not to see what a login has set.
 const initEnv = `cd / && env -i LANG="$LANG" TERM=dumb PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`
 
-// initLook prints what readInitScript reads. $1 is the service, $2 a file with its process number. Many scripts of old
-// releases know no "status", so the number files where they usually are get looked at as well; a number counts only
-// when its program is named in the script, because numbers are used again.
+// initLook prints what readInitReport reads. $1 is the service, $2 a file with its process number. Many scripts of old
+// releases know no "status", so the files with process numbers and the program that the script names get looked at as well.
+// A number counts only when its program is named in the script, because numbers are used again; that no process of the
+// program is found counts only when it is no script itself, because then its interpreter is what runs.
 const initLook = `f=/etc/init.d/$1
 if [ ! -f "$f" ]; then echo 'script no'; exit 0; fi
 echo 'script yes'
@@ -41,17 +42,29 @@ if grep -Eq '^[^#]*status[^[:alnum:]_=-]*[|)]' "$f"; then
   said=$( ` + initEnv + ` "$f" status </dev/null 2>&1 ); echo "status $?"
   printf '%s\n' "$said" | head -n 3 | sed 's/^/said /'
 fi
-for p in "$2" $(sed -n 's/^[[:space:]]*PID_\{0,1\}FILE=["'\'']\{0,1\}\(\/[^"'\''$[:space:]]*\).*/\1/p' "$f") \
-  "/var/run/$1.pid" "/var/run/$1/$1.pid" "/var/run/$1/master.pid" "/var/spool/$1/pid/master.pid"
+set_in() { sed -n "s/^[[:space:]]*$1=[\"']\{0,1\}\([^\"'[:space:]]*\).*/\1/p" "$f" | head -n 1; }
+name=$(set_in NAME)
+expand() { sed "s|\\\$NAME|$name|g;s|\\\${NAME}|$name|g" | grep '^/[^$]*$'; }
+named=$(set_in PIDFILE | expand)
+for p in "$2" "$named" "/var/run/$1.pid" "/var/run/$1/$1.pid" "/var/run/$1/master.pid" "/var/spool/$1/pid/master.pid"
 do
-  [ -r "$p" ] || continue
+  [ -n "$p" ] || continue
+  if [ ! -r "$p" ]; then
+    if [ "$p" = "$2" ] || [ "$p" = "$named" ]; then echo "watched $p"; fi
+    continue
+  fi
   pid=; read pid rest < "$p"
   case $pid in ''|*[!0-9]*) continue;; esac
-  echo "pidfile $p"
+  echo "watched $p"
   exe=$(readlink "/proc/$pid/exe" 2>/dev/null) || continue
   exe=${exe% (deleted)}
   if [ "$p" = "$2" ] || grep -qF -e "${exe##*/}" "$f"; then echo "pid $pid"; fi
 done
+daemon=$(set_in DAEMON | expand)
+if [ -f "$daemon" ] && head -c 4 "$daemon" | grep -q ELF; then
+  echo "watched $daemon"
+  find /proc/[0-9]*/exe -maxdepth 0 -lname "$daemon" 2>/dev/null | sed 's|^/proc/\([0-9]*\)/exe$|pid \1|'
+fi
 level=$(sed -n 's/^id:\([0-9]\):initdefault:.*/\1/p' /etc/inittab 2>/dev/null | head -n 1)
 echo "level ${level:-2}"
 for l in /etc/rc[0-6].d/[SK][0-9][0-9]"$1"; do
@@ -74,13 +87,13 @@ func findInitScript(ctx context.Context, a *serviceArgs) (serviceManager, error)
 
 // initReport is what initLook tells.
 type initReport struct {
-	exists   bool
-	status   int // of the script's "status"; -1: it knows none
-	said     string
-	pids     []int
-	pidFiles []string
-	level    string
-	links    []initLink
+	exists  bool
+	status  int // of the script's "status"; -1: it knows none
+	said    string
+	pids    []int
+	watched []string // what would show a running service: files with process numbers, its program
+	level   string
+	links   []initLink
 }
 
 func (i *initScript) ask(ctx context.Context, v *host.View) (*initReport, error) {
@@ -108,8 +121,8 @@ func readInitReport(text string) *initReport {
 			if pid, err := strconv.Atoi(rest); err == nil {
 				r.pids = append(r.pids, pid)
 			}
-		case "pidfile":
-			r.pidFiles = append(r.pidFiles, rest)
+		case "watched":
+			r.watched = append(r.watched, rest)
 		case "level":
 			r.level = rest
 		case "link":
@@ -153,9 +166,9 @@ func (r *initReport) state() (*serviceState, error) {
 			s.pid = r.pids[0]
 		}
 	case r.status >= 1 && r.status <= 3 && !usage:
-	case len(r.pidFiles) > 0:
+	case len(r.watched) > 0:
 	case r.status == -1 || usage || r.status >= 4:
-		return nil, module.WithHint(errors.New("its init script does not say and it left no file with its process number"),
+		return nil, module.WithHint(errors.New("its init script does not say, and names neither a program nor a file with its process number"),
 			"name that file with pid_file = \"/var/run/….pid\"")
 	}
 	if s.detail == "" || usage {

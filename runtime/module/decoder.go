@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"runner/runtime/host"
 )
 
 // Duration is a [time.Duration] in the options of a step.
@@ -231,6 +233,8 @@ func (d *decoder) host(path string, value any, into reflect.Value) error {
 		}
 		return d.wrong(path, value, viewType)
 	}
+	// Until the call is bound to its hosts an empty view stands there, so that Validate can see that a host is given.
+	into.Set(reflect.ValueOf(new(host.View)))
 	d.call.slots = append(d.call.slots, slot{name: name, field: into})
 	if !slices.Contains(d.call.names, name) {
 		d.call.names = append(d.call.names, name)

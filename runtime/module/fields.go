@@ -114,10 +114,28 @@ func decodable(t reflect.Type) bool {
 	case reflect.Slice:
 		return decodable(t.Elem())
 	case reflect.Map:
-		return t.Key().Kind() == reflect.String && decodable(t.Elem())
+		return t.Key().Kind() == reflect.String && decodable(t.Elem()) && !holdsHost(t.Elem())
 	case reflect.Struct:
 		_, err := fieldsOf(t)
 		return err == nil
+	}
+	return false
+}
+
+// holdsHost says whether a host can be somewhere in a value of the type. The values of a map cannot be given their hosts
+// later, so none may stand there.
+func holdsHost(t reflect.Type) bool {
+	switch {
+	case t == viewType:
+		return true
+	case t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer:
+		return holdsHost(t.Elem())
+	case t.Kind() == reflect.Struct:
+		for i := range t.NumField() {
+			if holdsHost(t.Field(i).Type) {
+				return true
+			}
+		}
 	}
 	return false
 }

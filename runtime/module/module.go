@@ -40,7 +40,7 @@ func Define[A any](name, summary string, plan func(ctx context.Context, args *A)
 func (m Module) Args() reflect.Type { return m.args }
 
 // Validator is implemented by argument structs whose fields depend on each other. It runs after decoding and before
-// anything is done; its error names the argument ("line needs path").
+// anything is done; its error names the argument ("line needs path"). Hosts are not there yet: a *host.View says no more than whether one was given.
 type Validator interface{ Validate() error }
 
 // Plan is what a step would do now.
