@@ -1,0 +1,252 @@
+// Package proof holds a moved mail server of the lab against the one that it was moved from. It believes nothing that the
+// move reported: it reads both servers over IMAP as every one of their users, looks at the files from outside of the
+// hosts, sends mail, and knows the passwords only from the lab.
+package proof
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"runner/lab"
+)
+
+// Options say what to prove.
+type Options struct {
+	Users      []string // only these accounts of the old server; empty: all. Then the other checks are left out.
+	NoDelivery bool     // send no mail: the state of the mailboxes stays as it is
+}
+
+// Row counts what was compared of a domain.
+type Row struct {
+	Domain      string
+	Accounts    int
+	Folders     int
+	Messages    int
+	Files       int
+	Bytes       int64
+	Differences []string
+}
+
+// Report is the result of a proof.
+type Report struct {
+	Rows []*Row
+	Took time.Duration
+}
+
+// ErrNothing says that there was nothing to compare: no proof of anything.
+var ErrNothing = errors.New("nothing was compared")
+
+// Differences of all domains.
+func (r *Report) Differences() (all []string) {
+	for _, row := range r.Rows {
+		all = append(all, row.Differences...)
+	}
+	return all
+}
+
+// atOnce is how many accounts are compared at a time.
+const atOnce = 4
+
+// Run proves. The error says that it could not be done; what is different is in the report.
+func Run(ctx context.Context, l *lab.Lab, o Options) (*Report, error) {
+	began := time.Now()
+	old, err := l.Host("old")
+	if err != nil {
+		return nil, err
+	}
+	new, err := l.Host("new")
+	if err != nil {
+		return nil, err
+	}
+	thaw, err := startDovecot(ctx, old)
+	if err != nil {
+		return nil, err
+	}
+	defer thaw()
+	p := &prover{l: l, old: old, new: new, o: o}
+	r := &Report{}
+	for _, domain := range old.Domains {
+		row := &Row{Domain: domain}
+		if err := p.domain(ctx, row); err != nil {
+			return nil, err
+		}
+		r.Rows = append(r.Rows, row)
+	}
+	if len(o.Users) == 0 {
+		row := &Row{Domain: strings.Join(new.Domains, " ") + " (was there)"}
+		if row.Differences, err = compareResident(ctx, l, row); err != nil {
+			return nil, err
+		}
+		r.Rows = append(r.Rows, row)
+	}
+	for _, row := range r.Rows {
+		if row.Accounts == 0 && len(o.Users) == 0 || row.Accounts > 0 && row.Messages == 0 && row.Folders == 0 {
+			return r, fmt.Errorf("cannot prove anything of %s: %w", row.Domain, ErrNothing)
+		}
+	}
+	r.Took = time.Since(began)
+	return r, nil
+}
+
+// startDovecot lets the old server show its mailboxes again when the move has stopped it, and stops it afterwards.
+func startDovecot(ctx context.Context, h *lab.Host) (undo func(), err error) {
+	if _, err := h.Exec(ctx, "sh", "-c", "service dovecot status >/dev/null"); err == nil {
+		return func() {}, nil
+	}
+	if _, err := h.Exec(ctx, "service", "dovecot", "start"); err != nil {
+		return nil, fmt.Errorf("cannot start Dovecot on the old server to compare with it: %w", err)
+	}
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		defer cancel()
+		_, _ = h.Exec(ctx, "service", "dovecot", "stop")
+	}, nil
+}
+
+type prover struct {
+	l        *lab.Lab
+	old, new *lab.Host
+	o        Options
+}
+
+func (p *prover) users(domain string) (list []lab.User) {
+	for _, u := range p.l.UsersOf("old") {
+		if u.Domain != domain {
+			continue
+		}
+		if len(p.o.Users) == 0 {
+			list = append(list, u)
+		}
+		for _, wanted := range p.o.Users {
+			if wanted == u.Email {
+				list = append(list, u)
+			}
+		}
+	}
+	return list
+}
+
+// domain compares the files before anybody logs in: a login moves messages from new/ to cur/.
+func (p *prover) domain(ctx context.Context, row *Row) error {
+	users := p.users(row.Domain)
+	if len(p.o.Users) == 0 {
+		if err := p.files(ctx, row); err != nil {
+			return err
+		}
+		if err := p.rows(ctx, row); err != nil {
+			return err
+		}
+	}
+	if err := p.accounts(ctx, row, users); err != nil {
+		return err
+	}
+	if p.o.NoDelivery || len(p.o.Users) > 0 || len(users) == 0 {
+		return nil
+	}
+	if err := deliver(ctx, p.new, users[0]); err != nil {
+		row.Differences = append(row.Differences, err.Error())
+	}
+	return nil
+}
+
+func (p *prover) files(ctx context.Context, row *Row) error {
+	uid, gid, err := vmailIDs(ctx, p.new)
+	if err != nil {
+		return err
+	}
+	old, err := readFiles(p.old, row.Domain)
+	if err != nil {
+		return err
+	}
+	new, err := readFiles(p.new, row.Domain)
+	if err != nil {
+		row.Differences = append(row.Differences, err.Error())
+		return nil
+	}
+	row.Differences = append(row.Differences, compareFiles(row.Domain, old, new, uid, gid, row)...)
+	return nil
+}
+
+func vmailIDs(ctx context.Context, h *lab.Host) (uid, gid uint32, err error) {
+	out, err := h.Exec(ctx, "sh", "-c", "id -u vmail; id -g vmail")
+	if err != nil {
+		return 0, 0, err
+	}
+	var ids [2]uint32
+	for i, field := range strings.Fields(string(out)) {
+		n, err := strconv.ParseUint(field, 10, 32)
+		if err != nil {
+			return 0, 0, err
+		}
+		ids[i] = uint32(n)
+	}
+	return ids[0], ids[1], nil
+}
+
+// rows compares accounts and aliases. A password is the same when the old one logs in, which accounts tries; here only
+// the names count.
+func (p *prover) rows(ctx context.Context, row *Row) error {
+	var both [2][]string
+	for i, h := range []*lab.Host{p.old, p.new} {
+		rows, err := controlRows(ctx, p.l, h, row.Domain)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			kind, rest, _ := strings.Cut(r, "\t")
+			name, value, _ := strings.Cut(rest, "\t")
+			if kind == "account" {
+				value = ""
+			}
+			both[i] = append(both[i], strings.TrimSpace(kind+" "+name+" "+value))
+		}
+	}
+	row.Differences = append(row.Differences, compareRows(row.Domain, both[0], both[1])...)
+	return nil
+}
+
+func (p *prover) accounts(ctx context.Context, row *Row, users []lab.User) error {
+	type result struct {
+		row         Row
+		differences []string
+		err         error
+	}
+	results := make([]result, len(users))
+	places := make(chan struct{}, atOnce)
+	var all sync.WaitGroup
+	for i, u := range users {
+		all.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			r := &results[i]
+			old, err := readAccount(ctx, p.old.Address, u.Email, u.Password)
+			if err != nil {
+				r.err = fmt.Errorf("cannot read the old server: %w", err)
+				return
+			}
+			new, err := readAccount(ctx, p.new.Address, u.Email, u.Password)
+			if err != nil {
+				r.differences = []string{err.Error()}
+				return
+			}
+			r.differences = compareAccounts(u.Email, old, new, &r.row)
+		})
+	}
+	all.Wait()
+	for _, r := range results {
+		if r.err != nil {
+			return r.err
+		}
+		row.Accounts += r.row.Accounts
+		row.Folders += r.row.Folders
+		row.Messages += r.row.Messages
+		row.Bytes += r.row.Bytes
+		row.Differences = append(row.Differences, r.differences...)
+	}
+	return nil
+}
