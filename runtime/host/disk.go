@@ -42,7 +42,7 @@ func (d diskFiles) look(ctx context.Context, p string, stat func(string) (fs.Fil
 	}
 	info, err := stat(d.at(p))
 	if err != nil {
-		return FileInfo{}, fileError("look at", p, err)
+		return FileInfo{}, NewFileError("look at", p, err)
 	}
 	return describe(p, info), nil
 }
@@ -60,7 +60,7 @@ func (d diskFiles) ReadDir(ctx context.Context, p string) ([]FileInfo, error) {
 	}
 	entries, err := os.ReadDir(d.at(p))
 	if err != nil {
-		return nil, fileError("list", p, err)
+		return nil, NewFileError("list", p, err)
 	}
 	list := make([]FileInfo, 0, len(entries))
 	for _, e := range entries {
@@ -69,7 +69,7 @@ func (d diskFiles) ReadDir(ctx context.Context, p string) ([]FileInfo, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fileError("look at", path.Join(p, e.Name()), err)
+			return nil, NewFileError("look at", path.Join(p, e.Name()), err)
 		}
 		list = append(list, describe(path.Join(p, e.Name()), info))
 	}
@@ -81,7 +81,7 @@ func (d diskFiles) Readlink(ctx context.Context, p string) (string, error) {
 		return "", context.Cause(ctx)
 	}
 	target, err := os.Readlink(d.at(p))
-	return target, fileError("read the link", p, err)
+	return target, NewFileError("read the link", p, err)
 }
 
 func (d diskFiles) Open(ctx context.Context, p string) (io.ReadCloser, error) {
@@ -90,7 +90,7 @@ func (d diskFiles) Open(ctx context.Context, p string) (io.ReadCloser, error) {
 	}
 	f, err := os.Open(d.at(p))
 	if err != nil {
-		return nil, fileError("open", p, err)
+		return nil, NewFileError("open", p, err)
 	}
 	return f, nil
 }
@@ -107,7 +107,7 @@ func (d diskFiles) Create(ctx context.Context, p string, mode fs.FileMode) (io.W
 	if err := f.Chmod(mode); err != nil {
 		f.Close()
 		os.Remove(d.at(p))
-		return nil, fileError("create", p, err)
+		return nil, NewFileError("create", p, err)
 	}
 	return &diskWriter{ctx: ctx, f: f, path: p}, nil
 }
@@ -142,7 +142,7 @@ func (d diskFiles) explain(ctx context.Context, do, p string, err error) error {
 	if full := diskFull(ctx, do, p, err, 0, d.FreeSpace); full != nil {
 		return full
 	}
-	return fileError(do, p, err)
+	return NewFileError(do, p, err)
 }
 
 func (d diskFiles) Mkdir(ctx context.Context, p string, mode fs.FileMode) error {
@@ -195,7 +195,7 @@ func (d diskFiles) FreeSpace(ctx context.Context, p string) (bytes, inodes uint6
 	}
 	var st unix.Statfs_t
 	if err := unix.Statfs(d.at(p), &st); err != nil {
-		return 0, 0, fileError("find out what is free on", p, err)
+		return 0, 0, NewFileError("find out what is free on", p, err)
 	}
 	return st.Bavail * uint64(st.Bsize), inodesOf(st.Files, st.Ffree), nil
 }

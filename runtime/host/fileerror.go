@@ -44,8 +44,8 @@ var reasons = []struct {
 	{fs.ErrPermission, "permission denied"},
 }
 
-// fileError gives an error of the os package its shape.
-func fileError(do, path string, err error) error {
+// NewFileError gives an error of the os or syscall package its shape; nil stays nil.
+func NewFileError(do, path string, err error) error {
 	if err == nil {
 		return nil
 	}

@@ -124,7 +124,7 @@ func (r *remoteFiles) explain(c *sftpClient, do, p string, err error) error {
 	if isFailure(err) {
 		return &FileError{Do: do, Path: p, Why: "the sftp server of the host refuses and does not say why", Err: err}
 	}
-	return fileError(do, p, err)
+	return NewFileError(do, p, err)
 }
 
 func change(ctx context.Context, r *remoteFiles, do, p string, request func(*sftpClient) error) error {
@@ -241,7 +241,7 @@ func (r *remoteFiles) Link(ctx context.Context, from, to string) error {
 	_, err = r.level.Exec(ctx, Script(linkScript, absolute(from), absolute(to)))
 	switch {
 	case errors.As(err, &exit) && exit.Status == 17:
-		return fileError("link", what, fs.ErrExist)
+		return NewFileError("link", what, fs.ErrExist)
 	case exit != nil:
 		return &FileError{Do: "link", Path: what, Why: lastLine(exit.Stderr), Err: err}
 	}
