@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -84,7 +86,8 @@ type maildirSyncArgs struct {
 	Mode string `lua:"mode" choice:"warm,final,late,reverse" default:"warm"`
 	// How many messages a final pass may take away: a number, or a share of those on the target ("5%", the default).
 	MaxDelete any `lua:"max_delete"`
-	// List and compare every folder, also those that did not change since the last pass.
+	// List every mailbox. Otherwise those of accounts are skipped whose directories, on both hosts, did not change since a
+	// pass found them equal; runner remembers that in its cache directory (~/.cache/runner).
 	Full bool `lua:"full"`
 	// How many transfers run at once. 0: as many as serve.
 	Streams int `lua:"streams"`
@@ -111,7 +114,10 @@ func (a *maildirSyncArgs) Validate() error {
 
 func planMaildirSync(ctx context.Context, a *maildirSyncArgs) (*module.Plan, error) {
 	o := a.options()
-	o.Mode, o.Limit, o.Streams, o.Rate = maildir.Mode(a.Mode), a.limit, a.Streams, int64(a.Rate)
+	o.Mode, o.Limit, o.Streams, o.Rate, o.Full = maildir.Mode(a.Mode), a.limit, a.Streams, int64(a.Rate), a.Full
+	if dir, err := os.UserCacheDir(); err == nil { // without one each pass lists everything
+		o.StateDir = filepath.Join(dir, "runner", "maildir")
+	}
 	pass, err := maildir.Look(ctx, o)
 	if err != nil {
 		return nil, err
@@ -123,7 +129,7 @@ func planMaildirSync(ctx context.Context, a *maildirSyncArgs) (*module.Plan, err
 			"messages": c.Messages, "bytes": c.Bytes, "mailboxes": c.Mailboxes, "target_only": c.TargetOnly,
 			"copied": int64(0), "renamed": int64(0), "linked": int64(0), "quarantined": int64(0), "vanished": int64(0),
 			"copied_bytes": int64(0), "left": leftList(pass), "left_count": int64(pass.LeftCount),
-			"seconds": pass.Listing.Seconds(), "next_pass_seconds": pass.Listing.Seconds(),
+			"seconds": pass.Listing.Seconds(), "next_pass_seconds": pass.NextPass(), "skipped_mailboxes": c.Skipped,
 		},
 		Note: maildirNote(pass),
 	}
@@ -170,6 +176,9 @@ func maildirNote(p *maildir.Pass) string {
 	}
 	if p.LeftCount > 0 {
 		parts = append(parts, fmt.Sprintf("%s stay behind (%s: %s)", maildir.Number(int64(p.LeftCount)), p.Left[0].Path, p.Left[0].Why))
+	}
+	if p.StateError != nil {
+		parts = append(parts, fmt.Sprintf("the next pass will list everything: cannot remember this one: %v", p.StateError))
 	}
 	return strings.Join(parts, "; ")
 }

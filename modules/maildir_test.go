@@ -73,6 +73,7 @@ type mailMove struct {
 
 func newMailMove(t *testing.T) *mailMove {
 	root := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", filepath.Join(root, "cache"))
 	m := &mailMove{t: t, old: filepath.Join(root, "old"), new: filepath.Join(root, "new"), hosts: map[module.HostName]*host.Host{}}
 	for _, name := range []string{"old", "new"} {
 		m.hosts[module.HostName(name)] = host.New(streaming{&machine{}, name})

@@ -13,9 +13,15 @@ import (
 type comparer struct {
 	p        *Pass
 	src, dst *tree
+	choose   *selection // of the source, as the target names paths
 	rows     *table
 	known    *known // late and reverse: what the final pass had, and what came since
 	account  account
+	state    *state
+	sum      *sum // of the mailbox at hand
+	kept     int  // mailboxes remembered
+	equal    bool // so far, the mailbox at hand is equal on both sides
+	buf      []byte
 	changed  map[*mailbox]bool   // of the target
 	made     map[string]bool     // directories that the pass makes
 	doomed   map[string]bool     // directories of the target that go to the quarantine as a whole
@@ -84,7 +90,7 @@ func (c *comparer) run(ctx context.Context) error {
 	}
 	c.dropCaches()
 	if c.p.record != nil {
-		return c.p.record.finish(ctx, c.p.to)
+		return c.p.record.finish(ctx, c.p.to, c.choose)
 	}
 	return nil
 }
@@ -94,8 +100,17 @@ func (c *comparer) messages(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	pairs := c.pairs()
+	same := c.unchanged(pairs)
+	if !c.p.o.Mode.adds() {
+		c.forget()
+	} else {
+		clear(same)
+	}
 	var srcDirs, dstDirs []string
 	for _, p := range pairs {
+		if same[p.home] {
+			continue
+		}
 		if p.src != nil {
 			// new/ before cur/: a message that moves in between is then seen twice and not missed.
 			srcDirs = append(srcDirs, join(p.src.at, "new"), join(p.src.at, "cur"))
@@ -114,12 +129,19 @@ func (c *comparer) messages(ctx context.Context) error {
 		return err
 	}
 	defer to.close()
-	from.strange = func(path string, kind byte) { c.p.leave(path, strangeKind(kind)) }
+	from.strange = func(path string, kind byte) {
+		c.equal = false // it is to be told of again
+		c.p.leave(path, strangeKind(kind))
+	}
 	to.strange = func(string, byte) {}
 	for i, p := range pairs {
 		if i == 0 || p.home != pairs[i-1].home {
 			c.finishAccount()
 			c.account.reset(p.home)
+		}
+		if same[p.home] {
+			c.skip(&p)
+			continue
 		}
 		if err := c.mailbox(p, from, to); err != nil {
 			return err
@@ -145,8 +167,24 @@ func strangeKind(kind byte) string {
 	return "a special file"
 }
 
+// skip counts a mailbox that did not change.
+func (c *comparer) skip(p *pair) {
+	e := c.state.old[p.path]
+	c.state.entries[p.path] = e
+	c.p.Counts.Mailboxes++
+	c.p.Counts.Skipped++
+	c.kept++
+	c.p.Counts.Messages += e.sum.count
+	c.p.Counts.Bytes += e.sum.bytes
+	c.p.Counts.Held += e.held
+	if c.p.record != nil {
+		c.p.record.section(p.home).join(e.sum)
+	}
+}
+
 func (c *comparer) mailbox(p pair, from, to *messageReader) error {
 	c.rows.reset()
+	c.sum, c.equal = &sum{}, true
 	if p.src != nil {
 		c.p.Counts.Mailboxes++
 		for _, inNew := range []bool{true, false} {
@@ -158,6 +196,7 @@ func (c *comparer) mailbox(p pair, from, to *messageReader) error {
 				if c.p.o.Mode == Final {
 					return fmt.Errorf("cannot list %s of %s: it vanished; something still writes there", join(p.src.at, sub(inNew)), c.p.from)
 				}
+				c.equal = false
 				continue
 			}
 			if err != nil {
@@ -181,6 +220,9 @@ func (c *comparer) mailbox(p pair, from, to *messageReader) error {
 		}
 	}
 	b.finish()
+	if c.equal && !c.p.o.Mode.adds() {
+		c.keep(&p, c.sum, b.held)
+	}
 	return nil
 }
 
@@ -198,15 +240,14 @@ func (c *comparer) load(m *message) error {
 // tally counts the messages of the source and writes them into the manifest.
 func (c *comparer) tally(p pair) {
 	for i := range c.rows.rows {
-		r := &c.rows.rows[i]
-		if !r.dropped {
-			c.p.Counts.Messages++
-			c.p.Counts.Bytes += r.size
+		if r := &c.rows.rows[i]; !r.dropped {
+			c.buf = c.sum.add(p.path, p.home, r, c.rows, c.buf)
 		}
 	}
+	c.p.Counts.Messages += c.sum.count
+	c.p.Counts.Bytes += c.sum.bytes
 	if c.p.record != nil && p.src != nil {
-		c.p.record.mailbox(p, c.rows)
-		c.rows.index(false)
+		c.p.record.section(p.home).join(c.sum)
 	}
 }
 

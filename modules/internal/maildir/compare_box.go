@@ -4,6 +4,7 @@ package maildir
 type box struct {
 	*comparer
 	on      pair
+	held    int64
 	waiting []held // messages of the target whose name is not that of any message of the source
 }
 
@@ -24,6 +25,7 @@ func hold(m *message) held {
 // match finds the message of the source that a message of the target is.
 func (b *box) match(m *message) {
 	b.p.Counts.Held++
+	b.held++
 	if b.p.o.Mode.adds() {
 		b.account.bases[hashBase(base(m.name))] = true
 		return
@@ -56,6 +58,7 @@ func (b *box) matched(r *row, h held, at string) {
 	}
 	mode := uint32(r.mode) & 0o777
 	if h.mode != mode || h.ids != b.p.owner || !h.time.same(r.time()) {
+		b.equal = false
 		b.p.Counts.Attributes++
 		b.p.prepare.add(work{kind: setAttr, to: at, mode: mode, time: r.time()})
 		if !h.time.same(r.time()) {
@@ -67,6 +70,7 @@ func (b *box) matched(r *row, h held, at string) {
 // conflict is a message of the same name and another size: a message never changes, so one of the two is damaged. The
 // final pass believes the source, and keeps the target's aside.
 func (b *box) conflict(r *row, at string) {
+	b.equal = false
 	if b.p.o.Mode != Final {
 		b.p.Counts.Conflicts++
 		return
@@ -79,6 +83,9 @@ func (b *box) conflict(r *row, at string) {
 
 // finish settles what did not match by name: renames, then what is missing and what is too many.
 func (b *box) finish() {
+	if len(b.waiting) > 0 {
+		b.equal = false
+	}
 	for i := range b.waiting {
 		h := &b.waiting[i]
 		stem := base([]byte(h.name))
@@ -105,6 +112,7 @@ func (b *box) finish() {
 // miss notes a message that the target lacks. Where nothing can make a copy unnecessary it goes to the list at once: a
 // first copy of a large account is not gathered in memory.
 func (b *box) miss(r *row) {
+	b.equal = false
 	m := missing{
 		from: join(join(b.on.src.at, sub(r.inNew)), string(b.rows.name(r))), to: b.target(r),
 		size: r.size, time: r.time(), mode: uint32(r.mode) & 0o777, inode: r.key(), box: b.on.dst,

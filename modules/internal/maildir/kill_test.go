@@ -30,7 +30,7 @@ func childPass(args []string) int {
 	from, to := &machine{name: "old"}, &machine{name: "new", local: args[3] == "local"}
 	o := Options{
 		From: from.host().View, To: to.host().View, Path: args[0], Target: args[1], Mode: Mode(args[2]),
-		Limit: Limit{Percent: 100, Share: true}, batchFiles: 50, batchBytes: 1 << 20, Owner: fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()),
+		Limit: Limit{Percent: 100, Share: true}, batchFiles: 50, batchBytes: 1 << 20, StateDir: args[4], recent: settledAtOnce, Owner: fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()),
 	}
 	p, err := Look(context.Background(), o)
 	if err == nil {
@@ -202,7 +202,7 @@ func (w *world) child(mode Mode, local bool) *exec.Cmd {
 		how = "local"
 	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "MAILDIR_TEST_PASS="+strings.Join([]string{w.src, w.dst, string(mode), how}, "\x1f"))
+	cmd.Env = append(os.Environ(), "MAILDIR_TEST_PASS="+strings.Join([]string{w.src, w.dst, string(mode), how, w.o.StateDir}, "\x1f"))
 	cmd.Stderr = os.Stderr
 	return cmd
 }

@@ -41,7 +41,7 @@ exec find "$@" ` + depth + `-type d \( -name '` + ownPrefix + `*' -o -path './lo
 }
 
 const (
-	treeFormat    = `%y %m %U %G %s %T@ %i %n %D %p\0%l\0`
+	treeFormat    = `%y %m %U %G %s %T@ %C@ %i %p\0%l\0`
 	messageFormat = `%y %m %U %G %s %T@ %i %n %f\0`
 )
 
@@ -62,8 +62,10 @@ type node struct {
 	gid  int
 	size int64
 	time stamp
-	dev  uint64
 	text string // target of a symbolic link
+
+	inode uint64
+	ctime stamp // time of the last change of the inode
 }
 
 // readTree parses the output of treeScript: the clock of the host, then what each gets.
@@ -128,9 +130,8 @@ func parseNode(b []byte) (node, error) {
 	n.gid = int(f.number(10, 32))
 	n.size = int64(f.number(10, 63))
 	n.time = f.time()
-	f.number(10, 64) // inode
-	f.number(10, 64) // links
-	n.dev = f.number(10, 64)
+	n.ctime = f.time()
+	n.inode = f.number(10, 64)
 	path := string(f.rest)
 	if f.bad {
 		return n, fmt.Errorf("the listing holds a record that is none: %q", clip(string(b)))

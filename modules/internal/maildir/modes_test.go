@@ -119,7 +119,7 @@ func TestEmptyOrBrokenSource(t *testing.T) {
 	}
 	// A listing with an error: the tree's, then that of the messages. Root reads everything, so find is made to fail.
 	for name, script := range map[string]string{
-		"tree":     `case "$*" in *%D*) find "$@"; echo "find: ./example.org: Input/output error" >&2; exit 1;; esac; exec find "$@"`,
+		"tree":     `case "$*" in *%C@*) find "$@"; echo "find: ./example.org: Input/output error" >&2; exit 1;; esac; exec find "$@"`,
 		"messages": `case "$*" in *D%p*) find "$@"; echo "find: ./example.org/x/cur: Permission denied" >&2; exit 1;; esac; exec find "$@"`,
 		"short":    `find "$@" | head -c 2000`,
 		"killed":   `case "$*" in *D%p*) kill -9 $$;; esac; exec find "$@"`,

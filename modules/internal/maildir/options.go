@@ -44,9 +44,12 @@ type Options struct {
 	Streams      int    // transfers at once; 0: a number that fits
 	Rate         int64  // bytes per second read from the source; 0: no limit
 	Stall        time.Duration
+	StateDir     string // where the runner remembers the last pass; empty: nowhere
+	Full         bool   // list everything, whatever is remembered
 	Now          func() time.Time
 
-	batchFiles int // bounds of one transfer; 0: batchFiles, batchBytes
+	recent     time.Duration // how old the times of a directory must be to be trusted; 0: recent
+	batchFiles int           // bounds of one transfer; 0: batchFiles, batchBytes
 	batchBytes int64
 }
 
@@ -62,6 +65,9 @@ func (o *Options) complete() {
 	}
 	if o.Streams <= 0 {
 		o.Streams = defaultStreams
+	}
+	if o.recent == 0 {
+		o.recent = recent
 	}
 	if o.batchFiles == 0 {
 		o.batchFiles, o.batchBytes = batchFiles, batchBytes

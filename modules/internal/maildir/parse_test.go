@@ -134,7 +134,7 @@ func seedTree(f *testing.F) string {
 // FuzzTree: whatever a listing holds, no node leads out of the root and none lies below something that is no directory.
 func FuzzTree(f *testing.F) {
 	f.Add(realListing(f, treeScript(false), "", seedTree(f)))
-	f.Add([]byte("1\nd 700 0 0 1 -1.5 1 1 1 ./a\x00\x00f 600 0 0 1 1.0 1 1 1 ./a/../b\x00\x00"))
+	f.Add([]byte("1\nd 700 0 0 1 -1.5 1.0 1 ./a\x00\x00f 600 0 0 1 1.0 1.0 1 ./a/../b\x00\x00"))
 	f.Fuzz(func(t *testing.T, listing []byte) {
 		b := treeBuilder{tree: newTree(), choose: &selection{}, mapping: func(p string) string { return p }, seen: map[string]byte{}}
 		if _, err := readTree(bufio.NewReaderSize(bytes.NewReader(listing), 4096), b.add); err != nil {

@@ -32,6 +32,7 @@ type Counts struct {
 	Directories int64 // made
 	Attributes  int64 // owner, mode or time put right
 	FilesAway   int64 // files and directories other than messages that go to the quarantine
+	Skipped     int64 // mailboxes of accounts that did not change since the last pass
 	Conflicts   int64 // messages that differ in size and are left as they are (warm)
 	TargetOnly  int64 // accounts that only the target has
 }
@@ -44,11 +45,14 @@ const maxLeft = 20
 
 // Pass is the work that a look at both sides found.
 type Pass struct {
-	Counts    Counts
-	Left      []Left
-	LeftCount int
-	Listing   time.Duration // what the two listings took
+	Counts     Counts
+	Left       []Left
+	LeftCount  int
+	Listing    time.Duration // what looking at both sides took
+	StateError error         // why the next pass will have to list everything
 
+	trees    time.Duration // the part of it that directories and files took
+	kept     int           // mailboxes that the next pass need not list
 	o        Options
 	from, to side
 	owner    ids
@@ -107,8 +111,14 @@ func Look(ctx context.Context, o Options) (*Pass, error) {
 	if err := p.permitted(ctx, src); err != nil {
 		return nil, err
 	}
+	p.trees = o.Now().Sub(started)
 	p.homes = src.homes
 	c := newComparer(p, src, dst)
+	c.choose = &selection{domains: mapAll(o.Domains, o.mapping()), users: mapAll(o.Users, o.mapping()), exclude: o.Exclude}
+	c.state = loadState(stateFile(o.StateDir, p.from, p.to), p.owner)
+	if o.Full {
+		clear(c.state.entries)
+	}
 	if o.Mode.adds() {
 		if p.known, err = lookKnown(ctx, &o, p.from, p.to); err != nil {
 			return nil, err
@@ -120,6 +130,11 @@ func Look(ctx context.Context, o Options) (*Pass, error) {
 	}
 	for _, l := range []*worklist{&p.caches, &p.prepare, &p.copies, &p.links, &p.files, &p.removes} {
 		l.seal()
+	}
+	if !o.Mode.adds() {
+		// A state that cannot be kept costs time in the next pass and nothing else.
+		p.StateError = c.state.save()
+		p.kept = c.kept
 	}
 	p.Listing = o.Now().Sub(started)
 	if err := p.checkDeletes(); err != nil {
@@ -185,10 +200,7 @@ func (p *Pass) ready(ctx context.Context) error {
 
 // lookBoth lists directories and files of both sides at the same time. A target without a root gives nil.
 func lookBoth(ctx context.Context, o *Options, from, to side, inUse bool) (src, dst *tree, err error) {
-	mapping := func(p string) string { return p }
-	if o.Lowercase {
-		mapping = lowerAccount
-	}
+	mapping := o.mapping()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		choose := &selection{domains: o.Domains, users: o.Users, exclude: o.Exclude, inUse: inUse}
@@ -235,6 +247,14 @@ func emptyTree(ctx context.Context, s side) (*tree, error) {
 		return nil, fmt.Errorf("cannot look at %s: %w", s, err)
 	}
 	return newTree(), nil
+}
+
+// mapping is how the target names a path of the source.
+func (o *Options) mapping() func(string) string {
+	if o.Lowercase {
+		return lowerAccount
+	}
+	return func(p string) string { return p }
 }
 
 func mapAll(list []string, f func(string) string) []string {

@@ -43,6 +43,7 @@ func newWorld(t testing.TB, local bool) *world {
 	w.o = Options{
 		From: w.from.host().View, To: w.to.host().View, Path: w.src, Target: w.dst, Mode: Warm,
 		Limit: Limit{Percent: 50, Share: true}, Owner: fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()), Stall: time.Minute,
+		StateDir: filepath.Join(dir, "state"),
 	}
 	return w
 }

@@ -1,9 +1,6 @@
 package maildir
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -11,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"slices"
@@ -50,68 +46,72 @@ type Record struct {
 
 const recordVersion = 1
 
-// manifest is the list of all messages of a source at a final pass, being written. Late passes go by it.
+// manifest stands for all messages of a source at a final pass: a sum for each account. Late passes go by it.
 type manifest struct {
 	Record
-	id     string
-	text   spool
-	zip    *gzip.Writer
-	sum    hash.Hash
-	line   []byte
-	differ bool // from what the target holds
+	id       string
+	sections map[string]*sum
+	text     []byte
+	differ   bool // from what the target holds
 }
+
+const manifestTitle = "runner maildir manifest 1\n"
 
 func newManifest(from side, now time.Time) *manifest {
-	m := &manifest{
-		Record: Record{Version: recordVersion, From: from.view.Name(), Path: from.root, Time: now.UTC().Truncate(time.Second)},
-		id:     recordID(from), sum: sha256.New(),
+	return &manifest{
+		Record:   Record{Version: recordVersion, From: from.view.Name(), Path: from.root, Time: now.UTC().Truncate(time.Second)},
+		id:       recordID(from),
+		sections: map[string]*sum{},
 	}
-	// The level is one that gzip knows: no error is possible.
-	m.zip, _ = gzip.NewWriterLevel(&m.text, gzip.BestSpeed)
-	return m
 }
 
-// mailbox writes one mailbox of the source: a line "mailbox HOME PATH", then "SIZE SECONDS DIR NAME" for each message in
-// the order of names. It sorts the rows.
-func (m *manifest) mailbox(p pair, rows *table) {
-	rows.sort()
-	b := append(m.line[:0], "mailbox "...)
-	b = append(appendEscaped(b, p.home), ' ')
-	b = append(appendEscaped(b, p.path), '\n')
-	for i := range rows.rows {
-		r := &rows.rows[i]
-		b = append(strconv.AppendInt(b, r.size, 10), ' ')
-		b = append(strconv.AppendInt(b, r.sec, 10), ' ')
-		b = append(append(b, sub(r.inNew)...), ' ')
-		b = append(appendEscaped(b, string(rows.name(r))), '\n')
-		m.Messages++
-		m.Bytes += r.size
-		if len(b) > 32<<10 {
-			m.write(b)
-			b = b[:0]
-		}
+func (m *manifest) section(home string) *sum {
+	if m.sections[home] == nil {
+		m.sections[home] = &sum{}
 	}
-	m.write(b)
-	m.line = b
+	return m.sections[home]
 }
 
-func (m *manifest) write(b []byte) {
-	m.sum.Write(b)
-	_, _ = m.zip.Write(b) // into memory
-}
-
-// finish compares the manifest with what the target has on record.
-func (m *manifest) finish(ctx context.Context, to side) error {
-	if err := m.zip.Close(); err != nil {
-		return err
-	}
-	m.Digest = hex.EncodeToString(m.sum.Sum(nil))
+// finish compares the manifest with what the target has on record. What that says of accounts that the pass was not about stays.
+func (m *manifest) finish(ctx context.Context, to side, choose *selection) error {
 	old, err := readRecord(ctx, to, m.id)
 	if err != nil {
 		return err
 	}
+	if old != nil && (len(choose.domains) > 0 || len(choose.users) > 0) {
+		sections, err := readManifest(ctx, to, m.id, old)
+		if err != nil {
+			return err
+		}
+		for home, s := range sections {
+			if !choose.takes(home) {
+				m.sections[home] = s
+			}
+		}
+	}
+	m.encode()
 	m.differ = old == nil || old.Digest != m.Digest
 	return nil
+}
+
+func (m *manifest) encode() {
+	homes := make([]string, 0, len(m.sections))
+	for h := range m.sections {
+		homes = append(homes, h)
+	}
+	slices.Sort(homes)
+	var b []byte
+	for _, h := range homes {
+		s := m.sections[h]
+		slices.Sort(s.hashes)
+		b = s.encode(appendText(b, h))
+		m.Messages += s.count
+		m.Bytes += s.bytes
+	}
+	digest := sha256.Sum256(b)
+	m.Digest = hex.EncodeToString(digest[:])
+	m.text = seal(manifestTitle, b)
+	m.sections = nil
 }
 
 // due says that the manifest has to be written.
@@ -123,7 +123,7 @@ func (m *manifest) save(ctx context.Context, h *host.Host, root string) error {
 		return err
 	}
 	name := recordDir(root) + "/final-" + m.id
-	if err := writeStream(ctx, h, name+".list.gz", m.text.chunks); err != nil {
+	if err := h.WriteFile(ctx, name+".list", m.text, host.Attr{Mode: 0o600, UID: -1, GID: -1}); err != nil {
 		return err
 	}
 	// A new final pass begins a new time after it.
@@ -133,17 +133,45 @@ func (m *manifest) save(ctx context.Context, h *host.Host, root string) error {
 	return writeJSON(ctx, h, name+".json", m.Record)
 }
 
+// readManifest reads the sections of a manifest.
+func readManifest(ctx context.Context, holder side, id string, r *Record) (map[string]*sum, error) {
+	name := recordDir(holder.root) + "/final-" + id + ".list"
+	text, err := readAll(ctx, holder.view, name)
+	if err == nil {
+		text, err = unseal(manifestTitle, text)
+	}
+	digest := sha256.Sum256(text)
+	if err == nil && hex.EncodeToString(digest[:]) != r.Digest {
+		err = errors.New("it is not the one that its record speaks of")
+	}
+	sections := map[string]*sum{}
+	d := decoder{rest: text}
+	for err == nil && len(d.rest) > 0 {
+		home := d.text()
+		sections[home] = d.sum()
+		err = d.err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s on %s: %w; without it nobody knows which messages the final pass had", name, holder.view.Name(), err)
+	}
+	return sections, nil
+}
+
+func readAll(ctx context.Context, v *host.View, name string) ([]byte, error) {
+	f, err := v.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
 func writeJSON(ctx context.Context, h *host.Host, name string, value any) error {
 	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return err
 	}
 	return h.WriteFile(ctx, name, append(text, '\n'), host.Attr{Mode: 0o600, UID: -1, GID: -1})
-}
-
-// writeStream is WriteFile for content that is not in one piece.
-func writeStream(ctx context.Context, h *host.Host, name string, chunks [][]byte) error {
-	return h.WriteFile(ctx, name, bytes.Join(chunks, nil), host.Attr{Mode: 0o600, UID: -1, GID: -1})
 }
 
 func makeRecordDir(ctx context.Context, h *host.Host, root string) error {
@@ -206,8 +234,12 @@ func lookKnown(ctx context.Context, o *Options, from, to side) (*known, error) {
 			o.Mode, from, to, recordDir(holder.root), holder.view.Name())
 	}
 	k := &known{}
-	if err := k.readManifest(ctx, holder, id, record); err != nil {
+	sections, err := readManifest(ctx, holder, id, record)
+	if err != nil {
 		return nil, err
+	}
+	for _, s := range sections {
+		k.hashes = append(k.hashes, s.hashes...)
 	}
 	if err := k.readLate(ctx, to, recordID(from)); err != nil {
 		return nil, err
@@ -253,44 +285,6 @@ func Records(ctx context.Context, v *host.View, root string) (map[string]*Record
 		}
 	}
 	return found, nil
-}
-
-func (k *known) readManifest(ctx context.Context, holder side, id string, r *Record) error {
-	name := recordDir(holder.root) + "/final-" + id + ".list.gz"
-	fail := func(err error) error { return fmt.Errorf("cannot read %s on %s: %w", name, holder.view.Name(), err) }
-	f, err := holder.view.Open(ctx, name)
-	if err != nil {
-		return fail(err)
-	}
-	defer f.Close()
-	zip, err := gzip.NewReader(f)
-	if err != nil {
-		return fail(err)
-	}
-	sum := sha256.New()
-	scan := bufio.NewScanner(io.TeeReader(zip, sum))
-	scan.Buffer(make([]byte, 64<<10), 64<<10)
-	home := ""
-	for scan.Scan() {
-		line := scan.Text()
-		if rest, ok := strings.CutPrefix(line, "mailbox "); ok {
-			home, _, _ = strings.Cut(rest, " ")
-			home = unescape(home)
-			continue
-		}
-		parts := strings.SplitN(line, " ", 4)
-		if len(parts) != 4 {
-			return fail(fmt.Errorf("the line %q is none of a manifest", clip(line)))
-		}
-		k.hashes = append(k.hashes, hashKnown(home, base([]byte(unescape(parts[3])))))
-	}
-	if err := scan.Err(); err != nil {
-		return fail(err)
-	}
-	if hex.EncodeToString(sum.Sum(nil)) != r.Digest {
-		return fail(errors.New("it is damaged: its digest is not the one on record"))
-	}
-	return nil
 }
 
 func (k *known) readLate(ctx context.Context, to side, id string) error {

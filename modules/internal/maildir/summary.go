@@ -37,6 +37,13 @@ func quarantined(c *Counts) string {
 	return Number(c.Quarantine) + " and " + counted(c.FilesAway, "other file", "other files")
 }
 
-// NextPass estimates the seconds that a pass right after this one would take: listing both sides, and what reached the
-// source while this pass ran, which is little.
-func (p *Pass) NextPass() float64 { return p.Listing.Seconds() }
+// NextPass estimates the seconds that a pass right after this one would take: the directories of both sides, and the
+// messages of the mailboxes that are not remembered as equal. What reaches the source meanwhile is little beside it.
+func (p *Pass) NextPass() float64 {
+	listed := p.Counts.Mailboxes - p.Counts.Skipped
+	if listed <= 0 {
+		return p.Listing.Seconds()
+	}
+	each := (p.Listing - p.trees).Seconds() / float64(listed)
+	return p.trees.Seconds() + each*float64(p.Counts.Mailboxes-int64(p.kept))
+}

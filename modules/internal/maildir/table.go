@@ -2,9 +2,7 @@ package maildir
 
 import (
 	"bytes"
-	"cmp"
 	"hash/maphash"
-	"slices"
 )
 
 // message is one entry of a listing of new/ or cur/.
@@ -130,21 +128,4 @@ func (t *table) find(stem []byte, accept func(*row) bool) *row {
 		}
 	}
 	return nil
-}
-
-// sort puts the rows into the order of their names. It spoils the index.
-func (t *table) sort() {
-	slices.SortFunc(t.rows, func(a, b row) int {
-		if c := bytes.Compare(t.name(&a), t.name(&b)); c != 0 {
-			return c
-		}
-		return cmp.Compare(b2i(a.inNew), b2i(b.inNew))
-	})
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
