@@ -157,6 +157,20 @@ func (c Column) capacity() (limit int64, unit string) {
 	return 0, ""
 }
 
+// room is how much a column of text or bytes holds, for comparing two of them. Lists of values hold nothing else.
+func (c Column) room() int64 {
+	switch c.base() {
+	case "enum", "set":
+		return 0
+	case "mediumtext", "mediumblob":
+		return 1 << 24
+	case "longtext", "longblob", "json":
+		return 1 << 32
+	}
+	limit, _ := c.capacity()
+	return limit
+}
+
 // Tables counts the tables and views of a database; 0 when there is no such database.
 func (s *Session) Tables(ctx context.Context, database string) (int64, error) {
 	var n int64

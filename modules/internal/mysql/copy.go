@@ -144,6 +144,13 @@ func (s *Session) brokenViews(ctx context.Context, d *Database) ([]string, error
 
 // possible refuses what could not be done without harm.
 func (c Copy) possible(l *sight) error {
+	if l.have != nil && len(l.diff.tables) > 0 {
+		for _, r := range l.have.Referrers {
+			if database, _, _ := strings.Cut(r, "."); database != stageName(freshPrefix, c.Target) && database != stageName(replacedPrefix, c.Target) {
+				return fmt.Errorf("cannot replace the tables of database %s on %s: table %s refers to one of them by a foreign key; drop that key first", c.Target, c.To.Name(), r)
+			}
+		}
+	}
 	for _, t := range l.have.base() {
 		if l.want.tables.Table(t.Name) != nil {
 			continue

@@ -23,6 +23,7 @@ type machine struct {
 	name     string
 	files    map[string]string // path -> the file that stands in for it
 	noSocket bool              // refuse to dial sockets, as an sshd before 6.7 does
+	path     string            // PATH of its programs; empty: this process's
 	argv     []string          // of everything that was run, for looking for secrets
 
 	mu      sync.Mutex
@@ -57,6 +58,9 @@ func (m *machine) command(ctx context.Context, c host.Command) *exec.Cmd {
 	m.mu.Unlock()
 	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
 	cmd.Dir, cmd.Stdin = c.Dir, c.Stdin
+	if m.path != "" {
+		cmd.Env = append(os.Environ(), "PATH="+m.path)
+	}
 	return cmd
 }
 

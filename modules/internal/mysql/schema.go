@@ -17,6 +17,7 @@ type Database struct {
 	Charset   string
 	Collation string
 	Tables    []*Table // sorted by name, views among them
+	Referrers []string // tables of other databases with foreign keys to this one: "other.prefs"
 	Others    []string // what is neither table nor view: "procedure cleanup", "event nightly"
 }
 
@@ -111,7 +112,7 @@ func (s *Session) ReadDatabase(ctx context.Context, name string) (*Database, err
 	}
 	d.Charset, d.Collation = normalCharset(d.Charset), normalCharset(d.Collation)
 	for _, part := range []func(context.Context, *Database) error{
-		s.readTables, s.readColumns, s.readIndexes, s.readKeys, s.readViews, s.readTriggers, s.readOthers,
+		s.readTables, s.readColumns, s.readIndexes, s.readKeys, s.readReferrers, s.readViews, s.readTriggers, s.readOthers,
 	} {
 		if err := part(ctx, d); err != nil {
 			return nil, fmt.Errorf("cannot look at database %s on %s: %w", name, s.view.Name(), err)
@@ -231,6 +232,15 @@ func (s *Session) readKeys(ctx context.Context, d *Database) error {
 			continue
 		}
 		t.Keys = append(t.Keys, ForeignKey{Name: r[1].String, Columns: []string{r[2].String}, Database: r[3].String, Table: r[4].String, Refers: []string{r[5].String}})
+	}
+	return err
+}
+
+func (s *Session) readReferrers(ctx context.Context, d *Database) error {
+	rows, err := s.texts(ctx, `SELECT DISTINCT TABLE_SCHEMA, TABLE_NAME FROM information_schema.KEY_COLUMN_USAGE
+		WHERE REFERENCED_TABLE_SCHEMA = ? AND TABLE_SCHEMA <> ?`, d.Name, d.Name)
+	for _, r := range rows {
+		d.Referrers = append(d.Referrers, r[0].String+"."+r[1].String)
 	}
 	return err
 }

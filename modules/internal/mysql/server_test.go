@@ -160,7 +160,7 @@ func newBench(t *testing.T) *bench {
 	clear := func() {
 		for _, s := range []*server{b.old, b.new} {
 			for _, d := range s.databases(t) {
-				s.run(t, "SET foreign_key_checks=0; DROP DATABASE `"+d+"`")
+				s.run(t, "SET foreign_key_checks=0; DROP DATABASE `"+d+"`; SET foreign_key_checks=1")
 			}
 		}
 	}

@@ -81,34 +81,66 @@ func (s *Session) createDatabase(ctx context.Context, name, charset, collate str
 	return nil
 }
 
-// transform gives the staged tables the wanted columns and values: first the types, so that no longer value is cut, then
-// the values.
+// transform gives the staged tables the wanted columns and values: first types that hold both the old and the new value, so that
+// none is cut, then the values, then the types as wanted.
 func (g *staging) transform(ctx context.Context, w *wanted) error {
 	for _, t := range w.tables.base() {
-		source := w.source.Table(t.Name)
-		var changes []string
+		values := w.values[t.Name]
+		between := *t
+		between.Columns = append([]Column(nil), t.Columns...)
 		for i, c := range t.Columns {
-			if !source.Columns[i].Same(c) || source.Columns[i].Comment != c.Comment {
-				changes = append(changes, "MODIFY "+Name(c.Name)+" "+c.Definition())
+			if _, ok := values[c.Name]; ok {
+				between.Columns[i] = holdsBoth(w.source.Table(t.Name).Columns[i], c)
 			}
 		}
-		table := Name(g.fresh) + "." + Name(t.Name)
-		if len(changes) > 0 {
-			if err := g.session.Exec(ctx, "ALTER TABLE "+table+" "+strings.Join(changes, ", ")); err != nil {
-				return fmt.Errorf("cannot change table %s: %w", t.Name, plainError(err))
-			}
+		if err := g.alter(ctx, w.source.Table(t.Name), &between); err != nil {
+			return err
 		}
-		if values := w.values[t.Name]; len(values) > 0 {
-			if err := g.setValues(ctx, t, table, values); err != nil {
+		if len(values) > 0 {
+			if err := g.setValues(ctx, &between, values); err != nil {
 				return err
 			}
+		}
+		if err := g.alter(ctx, &between, t); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// alter changes the columns of a staged table that are not what they are to be.
+func (g *staging) alter(ctx context.Context, have, want *Table) error {
+	var changes []string
+	for i, c := range want.Columns {
+		if !have.Columns[i].Same(c) || have.Columns[i].Comment != c.Comment {
+			changes = append(changes, "MODIFY "+Name(c.Name)+" "+c.Definition())
+		}
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	if err := g.session.Exec(ctx, "ALTER TABLE "+Name(g.fresh)+"."+Name(want.Name)+" "+strings.Join(changes, ", ")); err != nil {
+		return fmt.Errorf("cannot change table %s: %w", want.Name, plainError(err))
+	}
+	return nil
+}
+
+// holdsBoth is a column that has room for the values of two definitions: the wanted one, unless it is narrower than the
+// one before or no text where that was; NULL when either allows it.
+func holdsBoth(before, wanted Column) Column {
+	c := wanted
+	if before.kind() == kindText || before.kind() == kindBytes {
+		if wanted.kind() != before.kind() && wanted.kind() != kindText || wanted.room() < before.room() {
+			c = before
+		}
+	}
+	c.Nullable = before.Nullable || wanted.Nullable
+	return c
+}
+
 // setValues computes the new values of columns, all from the row as it came.
-func (g *staging) setValues(ctx context.Context, t *Table, table string, values map[string]string) error {
+func (g *staging) setValues(ctx context.Context, t *Table, values map[string]string) error {
+	table := Name(g.fresh) + "." + Name(t.Name)
 	var sets []string
 	for _, c := range t.Columns {
 		if _, ok := values[c.Name]; !ok && c.OnUpdate != "" {
