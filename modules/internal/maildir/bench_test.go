@@ -173,7 +173,7 @@ func BenchmarkMemory(b *testing.B) {
 		for _, mode := range []Mode{Warm, Final} {
 			p, err := Look(context.Background(), w.with(mode))
 			must(b, err)
-			_, err = p.Apply(context.Background(), w.to.host(), nil)
+			_, err = p.Apply(context.Background(), w.host(), nil)
 			must(b, err)
 		}
 		var m runtime.MemStats

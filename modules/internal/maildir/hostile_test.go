@@ -184,7 +184,7 @@ func TestLinksOnTarget(t *testing.T) {
 		must(t, err)
 		must(t, os.MkdirAll(filepath.Join(w.dst, "example.org"), 0o700))
 		must(t, os.Symlink(outside, filepath.Join(w.dst, "example.org/john")))
-		if _, err := p.Apply(t.Context(), w.to.host(), nil); err == nil {
+		if _, err := p.Apply(t.Context(), w.host(), nil); err == nil {
 			t.Error("a link that appeared later was followed")
 		}
 		if list, _ := os.ReadDir(outside); len(list) > 0 {

@@ -171,7 +171,7 @@ func TestLive(t *testing.T) {
 			t.Fatal("live before it was declared")
 		}
 		live.Declare([]string{"example.net"}, time.Now())
-		must(t, WriteLive(ctx, w.to.host(), w.dst, live))
+		must(t, WriteLive(ctx, w.host(), w.dst, live))
 		w.refused(w.with(Final), "example.net has been live since", "late")
 		w.refused(w.with(Warm), "example.net has been live since", "late")
 		o := w.with(Final)
@@ -180,7 +180,7 @@ func TestLive(t *testing.T) {
 			t.Errorf("a final pass of another domain: %v", err)
 		}
 		live.Declare(nil, time.Now())
-		must(t, WriteLive(ctx, w.to.host(), w.dst, live))
+		must(t, WriteLive(ctx, w.host(), w.dst, live))
 		o.Domains = []string{"example.org"}
 		w.refused(o, "live since", "late")
 	})
@@ -192,7 +192,7 @@ func TestLate(t *testing.T) {
 		w.refused(w.with(Late), "no final pass is on record")
 		w.stock()
 		w.final()
-		must(t, WriteLive(context.Background(), w.to.host(), w.dst, func() *Live { l := &Live{Version: 1}; l.Declare(nil, time.Now()); return l }()))
+		must(t, WriteLive(context.Background(), w.host(), w.dst, func() *Live { l := &Live{Version: 1}; l.Declare(nil, time.Now()); return l }()))
 		src, dst := filepath.Join(w.src, "example.org/john/Maildir"), filepath.Join(w.dst, "example.org/john/Maildir")
 		before := messages(t, dst)
 		// On the new server: one deleted, one moved to another folder, flags changed, a new one.
@@ -395,7 +395,7 @@ func TestCancel(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(context.Background())
 		time.AfterFunc(200*time.Millisecond, func() { cancel(stop) })
 		started := time.Now()
-		_, err = p.Apply(ctx, w.to.host(), nil)
+		_, err = p.Apply(ctx, w.host(), nil)
 		if !errors.Is(err, stop) {
 			t.Errorf("the error is %v", err)
 		}

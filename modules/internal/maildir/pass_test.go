@@ -13,12 +13,15 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"runner/runtime/host"
 )
 
 // world is two roots on this machine that play old and new.
 type world struct {
 	t        testing.TB
 	from, to *machine
+	target   *host.Host // instead of to, when it is not nil
 	src, dst string
 	o        Options
 }
@@ -46,6 +49,13 @@ func newWorld(t testing.TB, local bool) *world {
 		StateDir: filepath.Join(dir, "state"),
 	}
 	return w
+}
+
+func (w *world) host() *host.Host {
+	if w.target != nil {
+		return w.target
+	}
+	return w.to.host()
 }
 
 func eachWriter(t *testing.T, f func(*testing.T, *world)) {
@@ -76,7 +86,7 @@ func (w *world) try(o Options) (*Pass, *Done, error) {
 	if err != nil {
 		return p, nil, err
 	}
-	to := w.to.host()
+	to := w.host()
 	d, err := p.Apply(ctx, to, nil)
 	return p, d, err
 }

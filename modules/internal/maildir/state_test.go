@@ -154,7 +154,7 @@ func TestStateAgainstFullListing(t *testing.T) {
 		if want.record != nil && want.record.Digest != got.record.Digest {
 			t.Fatalf("round %d: the manifests differ", round)
 		}
-		if _, err := got.Apply(context.Background(), w.to.host(), nil); err != nil {
+		if _, err := got.Apply(context.Background(), w.host(), nil); err != nil {
 			t.Fatal(err)
 		}
 		if mode == Final {
