@@ -148,10 +148,13 @@ func parseDefault(t reflect.Type, text string) any {
 	case t == durationType || t == sizeType:
 		return text
 	case t.Kind() == reflect.Bool:
-		return text == "true"
+		if yes, err := strconv.ParseBool(text); err == nil {
+			return yes
+		}
 	case t.Kind() == reflect.Int, t.Kind() == reflect.Int64, t.Kind() == reflect.Float64:
-		n, _ := strconv.ParseFloat(text, 64)
-		return n
+		if n, err := strconv.ParseFloat(text, 64); err == nil {
+			return n
+		}
 	case t.Kind() == reflect.Slice:
 		list := []any{}
 		for s := range strings.SplitSeq(text, ",") {
@@ -291,7 +294,12 @@ func (d *decoder) table(path string, value any, into reflect.Value) error {
 }
 
 func (d *decoder) wrong(path string, value any, want reflect.Type) error {
-	return d.fail(path, "must be a %s, not %s", typeName(want), describe(value))
+	name := typeName(want)
+	article := "a"
+	if strings.ContainsAny(name[:1], "aeiou") {
+		article = "an"
+	}
+	return d.fail(path, "must be %s %s, not %s", article, name, describe(value))
 }
 
 // describe names a recipe's value for a message, never showing a secret.

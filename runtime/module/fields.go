@@ -1,8 +1,10 @@
 package module
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,12 +95,45 @@ func fieldsOf(t reflect.Type) ([]Field, error) {
 		if c := sf.Tag.Get("choice"); c != "" {
 			f.Choices = strings.Split(c, ",")
 		}
-		if reserved[name] {
-			return nil, fmt.Errorf("field %s: %q is an option of every step", sf.Name, name)
+		if option != "" && !f.Required {
+			return nil, fmt.Errorf("field %s: its lua tag says %q, which is not \"required\"", sf.Name, option)
+		}
+		if err := f.check(); err != nil {
+			return nil, fmt.Errorf("field %s: %w", sf.Name, err)
 		}
 		fields = append(fields, f)
 	}
+	for i, f := range fields {
+		if slices.ContainsFunc(fields[:i], func(g Field) bool { return g.Name == f.Name }) {
+			return nil, fmt.Errorf("two fields are named %q", f.Name)
+		}
+	}
 	return fields, nil
+}
+
+// check refuses tags that contradict each other or the type.
+func (f Field) check() error {
+	kind := f.Type.Kind()
+	if kind == reflect.Pointer {
+		kind = f.Type.Elem().Kind()
+	}
+	switch {
+	case reserved[f.Name]:
+		return fmt.Errorf("%q is an option of every step", f.Name)
+	case len(f.Choices) > 0 && kind != reflect.String:
+		return errors.New("only strings can have choices")
+	case f.Default == "":
+		return nil
+	case f.Required:
+		return errors.New("what is required has no default")
+	case len(f.Choices) > 0 && !slices.Contains(f.Choices, f.Default):
+		return fmt.Errorf("its default %q is none of its choices", f.Default)
+	}
+	d := decoder{call: &Call{}}
+	if err := d.value("default", parseDefault(f.Type, f.Default), reflect.New(f.Type).Elem()); err != nil {
+		return fmt.Errorf("its default %q is no %s", f.Default, typeName(f.Type))
+	}
+	return nil
 }
 
 func decodable(t reflect.Type) bool {

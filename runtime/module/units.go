@@ -13,7 +13,11 @@ func (d *decoder) duration(path string, value any, into reflect.Value) error {
 	var span time.Duration
 	switch v := value.(type) {
 	case float64:
-		span = time.Duration(v * float64(time.Second))
+		parsed, err := spanOf(v, time.Second)
+		if err != nil {
+			return d.fail(path, "must be a number of seconds, not %v", v)
+		}
+		span = parsed
 	case string:
 		parsed, err := ParseDuration(v)
 		if err != nil {
@@ -33,7 +37,7 @@ func (d *decoder) duration(path string, value any, into reflect.Value) error {
 func (d *decoder) size(path string, value any, into reflect.Value) error {
 	switch v := value.(type) {
 	case float64:
-		if v < 0 || v != math.Trunc(v) {
+		if v < 0 || v != math.Trunc(v) || v >= math.MaxInt64 {
 			return d.fail(path, "must be a whole number of bytes, not %v", v)
 		}
 		into.SetInt(int64(v))
@@ -56,9 +60,18 @@ func ParseDuration(s string) (time.Duration, error) {
 		if err != nil {
 			return 0, fmt.Errorf("cannot read %q as a duration", s)
 		}
-		return time.Duration(n * 24 * float64(time.Hour)), nil
+		return spanOf(n, 24*time.Hour)
 	}
 	return time.ParseDuration(s)
+}
+
+// spanOf multiplies, and refuses what no duration can hold: about 292 years, or what is no number.
+func spanOf(n float64, unit time.Duration) (time.Duration, error) {
+	span := n * float64(unit)
+	if math.IsNaN(span) || math.Abs(span) >= math.MaxInt64 {
+		return 0, fmt.Errorf("cannot read %v as a duration", n)
+	}
+	return time.Duration(span), nil
 }
 
 // ParseSize reads a number of bytes with an optional unit K, M, G or T of 1024 each, also written KiB, MiB ….
@@ -72,7 +85,7 @@ func ParseSize(s string) (Size, error) {
 		}
 	}
 	value, err := strconv.ParseFloat(number, 64)
-	if err != nil || value < 0 || value*math.Pow(2, float64(shift)) > math.MaxInt64/2 {
+	if err != nil || math.IsNaN(value) || value < 0 || value*math.Pow(2, float64(shift)) > math.MaxInt64/2 {
 		return 0, fmt.Errorf("cannot read %q as a size", s)
 	}
 	return Size(value * math.Pow(2, float64(shift))), nil
