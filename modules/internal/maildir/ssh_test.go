@@ -54,7 +54,9 @@ func sshd(t testing.TB) transport.Spec {
 }
 
 func overSSH(t testing.TB, name string, spec transport.Spec) *host.Host {
-	h := host.Open(name, host.Options{Dial: func(ctx context.Context) (transport.Conn, error) { return transport.Dial(ctx, spec, transport.Options{}) }})
+	h := host.Open(name, host.Options{Dial: func(ctx context.Context) (transport.Conn, error) {
+		return transport.Dial(ctx, spec, transport.Options{})
+	}})
 	t.Cleanup(func() { h.Close() })
 	return h
 }
