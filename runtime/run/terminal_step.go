@@ -1,0 +1,218 @@
+package run
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/fatih/color"
+
+	"runner/runtime/module"
+)
+
+// Columns of a step's line: "changed  old -> new  text … 12 s". Continuation lines begin where the text does.
+const (
+	statusWidth = 9
+	hostWidth   = 12
+	indent      = 2
+	maxChanges  = 8 // lines of one step before the rest is only counted
+)
+
+func (t *Terminal) stepEnd(e Event) string {
+	nothing := e.Status == module.OK || e.Status == module.Skipped
+	if nothing && t.o.Quiet {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString(t.heading())
+	hosts := hostColumn(e)
+	took := ""
+	if e.Took >= 1 {
+		took = Seconds(e.Took)
+	}
+	switch {
+	case e.Status == module.Failed || e.Status == module.Unreachable:
+		b.WriteString(t.failure(e))
+	case len(e.Changes) == 0 || e.Status == module.Unknown:
+		b.WriteString(t.line(e.Status, hosts, t.what(e, e.Note), took))
+	default:
+		t.changes(&b, e, hosts, took)
+	}
+	if t.o.Diff {
+		for _, c := range e.Changes {
+			b.WriteString(t.diff(c))
+		}
+	}
+	return b.String()
+}
+
+// what is the step's name followed by what is said of it.
+func (t *Terminal) what(e Event, said string) string {
+	name := orElse(e.Title, e.Module)
+	if said == "" {
+		return name
+	}
+	return name + ": " + said
+}
+
+func (t *Terminal) changes(b *strings.Builder, e Event, hosts, took string) {
+	shown := e.Changes
+	if len(shown) > maxChanges && !t.o.Verbose {
+		shown = shown[:maxChanges-1]
+	}
+	for i, c := range shown {
+		if i == 0 {
+			b.WriteString(t.line(e.Status, hosts, t.what(e, c.Summary), took))
+			continue
+		}
+		b.WriteString(t.line("", "", c.Summary, ""))
+	}
+	if rest := len(e.Changes) - len(shown); rest > 0 {
+		b.WriteString(t.line("", "", fmt.Sprintf("and %d more (-v shows them)", rest), ""))
+	}
+}
+
+func hostColumn(e Event) string { return strings.Join(e.Hosts, " -> ") }
+
+func (t *Terminal) colour(s module.Status) *color.Color {
+	switch s {
+	case module.OK:
+		return t.paint.good
+	case module.Changed:
+		return t.paint.change
+	case module.Failed, module.Unreachable:
+		return t.paint.bad
+	case module.Unknown:
+		return t.paint.warn
+	}
+	return t.paint.dim
+}
+
+// line lays out one step. Text that is too long goes on below, under where it began.
+func (t *Terminal) line(status module.Status, hosts, text, took string) string {
+	label := string(status)
+	if status == module.Unknown {
+		label = "later"
+	}
+	head := strings.Repeat(" ", indent) + t.colour(status).Sprint(pad(label, statusWidth)) + pad(hosts, hostWidth)
+	margin := indent + statusWidth + hostWidth
+	if n := utf8.RuneCountInString(hosts); n >= hostWidth {
+		head += " "
+		margin = indent + statusWidth + n + 1
+	}
+	var b strings.Builder
+	for i, part := range fold(text, max(t.o.Width-margin-1, 20), len(took)+1) {
+		if i == 0 {
+			b.WriteString(head + part)
+			if took != "" {
+				gap := t.o.Width - margin - utf8.RuneCountInString(part) - len(took)
+				b.WriteString(strings.Repeat(" ", max(gap, 1)) + t.paint.dim.Sprint(took))
+			}
+		} else {
+			margin = indent + statusWidth + hostWidth
+			b.WriteString(strings.Repeat(" ", margin+2) + part)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// failure shows what could not be done, where in the recipe, and what to do next.
+func (t *Terminal) failure(e Event) string {
+	status := e.Status
+	if status == "" {
+		status = module.Failed
+	}
+	var b strings.Builder
+	b.WriteString(strings.Repeat(" ", indent) + t.paint.bad.Sprint(pad(strings.ToUpper(string(status)), statusWidth)))
+	if hosts := hostColumn(e); hosts != "" {
+		b.WriteString(hosts + "  ")
+	}
+	b.WriteString(orElse(e.Title, e.Module) + "\n")
+	for line := range strings.Lines(e.Error) {
+		for _, part := range fold(strings.TrimRight(line, "\n"), t.o.Width-indent-statusWidth, 0) {
+			b.WriteString(strings.Repeat(" ", indent+statusWidth) + part + "\n")
+		}
+	}
+	if e.At != nil {
+		b.WriteString(strings.Repeat(" ", indent+statusWidth) + t.paint.dim.Sprint("at "+e.At.String()) + "\n")
+		if source := strings.TrimSpace(e.Source); source != "" {
+			b.WriteString(strings.Repeat(" ", indent+statusWidth+2) + t.paint.dim.Sprint(clip(source, t.o.Width-indent-statusWidth-2)) + "\n")
+		}
+	}
+	b.WriteString(t.hint(e))
+	return b.String()
+}
+
+func (t *Terminal) hint(e Event) string {
+	if e.Hint == "" {
+		return ""
+	}
+	return t.wrap(t.paint.strong, "next", e.Hint)
+}
+
+// wrap shows a labelled text, its further lines under its first.
+func (t *Terminal) wrap(c *color.Color, label, text string) string {
+	var b strings.Builder
+	first := true
+	for line := range strings.Lines(text) {
+		for _, part := range fold(strings.TrimRight(line, "\n"), t.o.Width-indent-statusWidth, 0) {
+			head := strings.Repeat(" ", statusWidth)
+			if first {
+				head = c.Sprint(pad(label, statusWidth))
+				first = false
+			}
+			b.WriteString(strings.Repeat(" ", indent) + head + part + "\n")
+		}
+	}
+	return b.String()
+}
+
+// said shows the recipe's own words as they are, indented: a recipe lays out its own tables.
+func (t *Terminal) said(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text + "\n") {
+		b.WriteString(strings.Repeat(" ", indent) + strings.TrimRight(line, "\n") + "\n")
+	}
+	return b.String()
+}
+
+func pad(s string, width int) string {
+	if n := utf8.RuneCountInString(s); n < width {
+		return s + strings.Repeat(" ", width-n)
+	}
+	return s
+}
+
+func clip(s string, width int) string {
+	if r := []rune(s); len(r) > width {
+		return string(r[:max(width-3, 0)]) + "..."
+	}
+	return s
+}
+
+// fold breaks text at spaces into lines of at most width characters, the first one shorter by less. A word that is
+// longer than a line stays whole: a path that is cut in two cannot be copied.
+func fold(text string, width, less int) []string {
+	if text == "" {
+		return []string{""}
+	}
+	var lines []string
+	line, room := "", width-less
+	lead := text[:len(text)-len(strings.TrimLeft(text, " "))]
+	for _, word := range strings.Fields(text) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > room {
+			lines = append(lines, line)
+			line, room = lead, width
+		}
+		if line == "" || line == lead {
+			if line == "" && len(lines) == 0 {
+				line = lead
+			}
+			line += word
+		} else {
+			line += " " + word
+		}
+	}
+	return append(lines, line)
+}
