@@ -85,12 +85,25 @@ func Run(ctx context.Context, l *lab.Lab, o Options) (*Report, error) {
 		r.Rows = append(r.Rows, row)
 	}
 	for _, row := range r.Rows {
-		if row.Accounts == 0 && len(o.Users) == 0 || row.Accounts > 0 && row.Messages == 0 && row.Folders == 0 {
+		if len(row.Differences) == 0 && row.Folders == 0 && len(o.Users) == 0 {
 			return r, fmt.Errorf("cannot prove anything of %s: %w", row.Domain, ErrNothing)
 		}
 	}
+	if len(r.Differences()) == 0 && !r.compared() {
+		return r, fmt.Errorf("cannot prove anything: %w", ErrNothing)
+	}
 	r.Took = time.Since(began)
 	return r, nil
+}
+
+// compared says that at least one message stood on both sides.
+func (r *Report) compared() bool {
+	for _, row := range r.Rows {
+		if row.Messages > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // startDovecot lets the old server show its mailboxes again when the move has stopped it, and stops it afterwards.
