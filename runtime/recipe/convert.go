@@ -37,7 +37,7 @@ func (x *export) value(place string, v lua.LValue) (any, error) {
 	case *lua.LTable:
 		return x.table(place, v)
 	}
-	return nil, fmt.Errorf("%s is a %s, which cannot be given away from Lua", place, v.Type())
+	return nil, fmt.Errorf("%s cannot be a %s", place, v.Type())
 }
 
 func (x *export) userData(place string, v *lua.LUserData) (any, error) {
@@ -53,7 +53,7 @@ func (x *export) userData(place string, v *lua.LUserData) (any, error) {
 	case error:
 		return nil, fmt.Errorf("%s is an error; tostring(…) makes text of it", place)
 	}
-	return nil, fmt.Errorf("%s cannot be given away from Lua", place)
+	return nil, fmt.Errorf("%s cannot be a %s", place, v.Type())
 }
 
 func (x *export) table(place string, t *lua.LTable) (any, error) {

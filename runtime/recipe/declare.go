@@ -289,7 +289,7 @@ func eachDeclared(what string, t *lua.LTable, where place, read func(name string
 		return fmt.Errorf("cannot declare the %ss of the recipe: %w", what, err)
 	}
 	if k.numbers > 0 {
-		return fmt.Errorf("cannot declare the %s %s: its name is missing; write name = \"what it is\"", what, shown(t.RawGetInt(1)))
+		return fmt.Errorf("cannot declare the %ss of the recipe: %s has no name; write { name = \"what it is\", … }", what, shown(t.RawGetInt(1)))
 	}
 	slices.SortStableFunc(k.names, func(a, b string) int {
 		_, first := where(a)

@@ -25,7 +25,10 @@ func (m *machine) raise(l *lua.LState, err error) int {
 		err = m.at(m.where(l), err)
 	}
 	if errors.As(err, &e) && e.Trace == "" {
-		e.Trace, e.Line = strings.Join(m.trace(l), "\n"), m.line(e.At)
+		e.Trace = strings.Join(m.trace(l), "\n")
+		if e.Line == "" {
+			e.Line = m.line(e.At)
+		}
 	}
 	l.Error(m.errorValue(err), 1)
 	return 0
@@ -69,6 +72,9 @@ func (m *machine) failed(l *lua.LState, err error) *failure {
 		text = panicText(text)
 	}
 	pos, what := m.split(text)
+	if pos.File == "" {
+		pos = m.traced(api.StackTrace)
+	}
 	if pos.File == "" {
 		pos = m.where(t.parent)
 	}
@@ -118,6 +124,16 @@ func (m *machine) split(text string) (Position, string) {
 		}
 	}
 	return Position{}, text
+}
+
+// traced is the innermost place of a traceback.
+func (m *machine) traced(trace string) Position {
+	for line := range strings.Lines(trace) {
+		if pos, _ := m.split(strings.TrimSpace(line)); pos.File != "" {
+			return pos
+		}
+	}
+	return Position{}
 }
 
 // tracedLines keeps of a traceback the lines that are places in the recipe.

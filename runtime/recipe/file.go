@@ -91,10 +91,19 @@ func (f *file) syntax(err error) error {
 		if e.Pos.Line < 1 {
 			return f.mistake(f.last(), "cannot read this as Lua: the file ends in the middle of something (is an \"end\", a \"}\" or a \")\" missing?)")
 		}
-		what := f.mistake(e.Pos.Line, "cannot read this as Lua: %s", syntaxText(e))
-		what.Column = e.Pos.Column
+		line, column := e.Pos.Line, e.Pos.Column
+		if token := strings.TrimSpace(e.Token); line > 1 && line <= len(f.lines) && !strings.Contains(f.lines[line-1], token) && strings.Contains(f.lines[line-2], token) {
+			line, column = line-1, 0 // a text that does not end is noticed on the next line
+		}
+		what := f.mistake(line, "cannot read this as Lua: %s", syntaxText(e))
+		what.Column = column
 		return what
 	case *lua.CompileError:
+		var label string
+		var line int
+		if n, _ := fmt.Sscanf(e.Message, "no visible label %s for <goto> at line %d", &label, &line); n == 2 {
+			return f.mistake(line, "cannot read this as Lua: there is no label %s to go to", strings.Trim(label, "'"))
+		}
 		return f.mistake(e.Line, "cannot read this as Lua: %s", e.Message)
 	}
 	return f.mistake(0, "cannot read this as Lua: %v", err)

@@ -212,7 +212,7 @@ func hostNames(names []string) []module.HostName {
 // mistyped finds names in the site that are most likely meant for something that the recipe declares and did not get. Other names
 // that the recipe does not know are left alone: a site may serve several recipes.
 func (d Declaration) mistyped(site *Site, in Inputs) error {
-	check := func(what string, declared []string, has func(string) bool, known []string) error {
+	check := func(table, what string, declared []string, has func(string) bool, known []string) error {
 		var open []string
 		for _, name := range declared {
 			if !has(name) {
@@ -224,17 +224,17 @@ func (d Declaration) mistyped(site *Site, in Inputs) error {
 				continue
 			}
 			if near := module.Nearest(name, slices.Clone(open)); near != "" {
-				return &Error{At: Position{File: site.Name}, What: fmt.Sprintf("cannot use the %s %s: the recipe has none of that name; did you mean %q?", what, name, near)}
+				return site.mistake(table, name, "cannot use the %s %s: the recipe has none of that name; did you mean %q?", what, name, near)
 			}
 		}
 		return nil
 	}
-	err := check("host", namesOfHosts(d.Hosts), func(n string) bool { return in.Hosts[n] != "" }, slices.Sorted(maps.Keys(site.Hosts)))
+	err := check("hosts", "host", namesOfHosts(d.Hosts), func(n string) bool { return in.Hosts[n] != "" }, slices.Sorted(maps.Keys(site.Hosts)))
 	if err == nil {
-		err = check("group", namesOfHosts(d.Groups), func(n string) bool { return in.Groups[n] != nil }, slices.Sorted(maps.Keys(site.Groups)))
+		err = check("groups", "group", namesOfHosts(d.Groups), func(n string) bool { return in.Groups[n] != nil }, slices.Sorted(maps.Keys(site.Groups)))
 	}
 	if err == nil {
-		err = check("parameter", namesOfParams(d.Params), func(n string) bool { return in.Params[n] != nil }, slices.Sorted(maps.Keys(site.Params)))
+		err = check("params", "parameter", namesOfParams(d.Params), func(n string) bool { return in.Params[n] != nil }, slices.Sorted(maps.Keys(site.Params)))
 	}
 	return err
 }

@@ -68,7 +68,8 @@ type handler struct {
 }
 
 // Load runs the top level of a recipe: it declares itself, gets what it needs from [Options.Resolve], and registers its phases,
-// tasks and handlers. The error is an [*Error], which wraps what Resolve returned when that was what failed.
+// tasks and handlers. Then its files are searched for mistakes that show without being run. The error is a [*MissingError], or an
+// [*Error], which wraps what Resolve returned when that was what failed.
 func Load(ctx context.Context, src Source, o Options) (*Recipe, error) {
 	r := &Recipe{machine: newMachine(o.Secrets), source: src, options: o}
 	r.mu.Lock()
@@ -113,6 +114,10 @@ func (r *Recipe) runTop(ctx context.Context) error {
 	}
 	results, f := r.call(newThread(ctx, r.options.Engine, declaring), main)
 	if f != nil {
+		var missing *MissingError
+		if errors.As(f.err, &missing) {
+			return missing
+		}
 		return f.err
 	}
 	if r.declaration == nil {
@@ -122,8 +127,17 @@ func (r *Recipe) runTop(ctx context.Context) error {
 		}
 		return &Error{At: Position{File: r.source.Name}, What: what}
 	}
-	r.kept, err = r.savedValues()
-	return err
+	all := make([]*file, len(r.names))
+	for i, name := range r.names {
+		all[i] = r.files[name]
+	}
+	if err := r.check(all...); err != nil {
+		return err
+	}
+	if r.kept, err = r.savedValues(); err != nil {
+		return &Error{At: Position{File: r.source.Name}, What: err.Error()}
+	}
+	return nil
 }
 
 // Close frees the machine. Nothing of the recipe may be running.
@@ -170,10 +184,10 @@ func (r *Recipe) savedValues() (map[string]any, error) {
 	if r.saved == nil {
 		return nil, nil
 	}
-	x := export{reveal: func(*secret) (any, error) { return nil, errors.New("a secret cannot be kept between runs") }}
+	x := export{reveal: func(*secret) (any, error) { return nil, errors.New("a secret cannot be kept for later runs") }}
 	v, err := x.value("saved", r.saved)
 	if err != nil {
-		return nil, fmt.Errorf("cannot keep %w", err)
+		return nil, fmt.Errorf("cannot keep what is in saved: %w", err)
 	}
 	values, ok := v.(map[string]any)
 	if !ok {

@@ -78,7 +78,11 @@ func (r *Recipe) moduleFunction(name string, skip int) *lua.LFunction {
 // arguments are the values of a module's call.
 func (r *Recipe) arguments(l *lua.LState, name string, skip int) map[string]any {
 	if n := l.GetTop() - skip; n != 1 || l.Get(skip+1).Type() != lua.LTTable {
-		r.raise(l, &module.ArgumentError{Module: name, Problem: wrongForm(l, name, skip, n)})
+		problem := formOf(name) + countOf(n)
+		if n == 1 {
+			problem = formOf(name) + ", not " + shown(l.Get(skip+1))
+		}
+		r.raise(l, &module.ArgumentError{Module: name, Problem: problem})
 	}
 	t := threadOf(l)
 	x := export{reveal: func(s *secret) (any, error) { return r.reveal(t, s) }}
@@ -89,8 +93,7 @@ func (r *Recipe) arguments(l *lua.LState, name string, skip int) map[string]any 
 		r.raise(l, &module.ArgumentError{Module: name, Problem: err.Error()})
 	}
 	if k.numbers > 0 {
-		problem := fmt.Sprintf("%s has no name; arguments are named, %s { on = hosts.name, … }", shown(table.RawGetInt(1)), name)
-		r.raise(l, &module.ArgumentError{Module: name, Problem: problem})
+		r.raise(l, &module.ArgumentError{Module: name, Problem: nameless(name, shown(table.RawGetInt(1)))})
 	}
 	x.path = map[*lua.LTable]bool{table: true}
 	for _, key := range k.names {
@@ -112,15 +115,20 @@ type argumentProblem struct {
 
 func (e *argumentProblem) Unwrap() []error { return []error{&e.ArgumentError, e.err} }
 
-func wrongForm(l *lua.LState, name string, skip, n int) string {
-	form := "it takes one table of named arguments, " + name + " { on = hosts.name, … }"
-	switch {
-	case n == 0:
-		return form + "; nothing was given"
-	case n == 1:
-		return form + ", not " + shown(l.Get(skip+1))
+// formOf says how a module is called.
+func formOf(name string) string {
+	return "it takes one table of named arguments, " + name + " { on = hosts.name, … }"
+}
+
+func countOf(n int) string {
+	if n == 0 {
+		return "; nothing was given"
 	}
-	return fmt.Sprintf("%s, not %d values", form, n)
+	return fmt.Sprintf(", not %d values", n)
+}
+
+func nameless(module, what string) string {
+	return what + " has no name; arguments are named, " + module + " { on = hosts.name, … }"
 }
 
 // result makes the table that a module's call returns.

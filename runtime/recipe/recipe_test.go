@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"runner/runtime/host"
 	"runner/runtime/module"
 )
 
@@ -46,16 +47,39 @@ func (e *recorder) Ask(_ context.Context, question string) (bool, error) {
 	return !e.no, nil
 }
 
-// testModules have no arguments of meaning: only their names count here.
+// testModules have arguments; what they would do does not count here.
 func testModules() []module.Module {
-	type args struct {
-		On any `lua:"on"`
+	type pair struct {
+		From *host.View `lua:"from,required"`
+		To   *host.View `lua:"to,required"`
 	}
-	var list []module.Module
-	for _, name := range []string{"service", "postconf", "mysql.query", "mysql.copy", "maildir_sync", "maildir_sync.verify", "command"} {
-		list = append(list, module.Define(name, "", func(context.Context, *args) (*module.Plan, error) { return &module.Plan{}, nil }))
+	return []module.Module{
+		stub[struct {
+			On    *host.View     `lua:"on,required"`
+			Name  string         `lua:"name,required"`
+			State string         `lua:"state" choice:"started,stopped"`
+			List  []any          `lua:"list"`
+			Inner map[string]any `lua:"inner"`
+		}]("service"),
+		stub[struct {
+			On  *host.View        `lua:"on,required"`
+			Set map[string]string `lua:"set"`
+		}]("postconf"),
+		stub[struct {
+			On       *host.View     `lua:"on,required"`
+			Database string         `lua:"database"`
+			Password *module.Secret `lua:"password"`
+		}]("mysql.query"),
+		stub[pair]("mysql.copy"), stub[pair]("maildir_sync"), stub[pair]("maildir_sync.verify"),
+		stub[struct {
+			On   *host.View `lua:"on,required"`
+			Argv []string   `lua:"argv"`
+		}]("command"),
 	}
-	return list
+}
+
+func stub[A any](name string) module.Module {
+	return module.Define(name, "", func(context.Context, *A) (*module.Plan, error) { return &module.Plan{}, nil })
 }
 
 const head = `recipe { name = "Move", hosts = { old = "serves mail today", new = "installed by the guide" },
@@ -174,7 +198,7 @@ handler("reload", function() end)
 func TestModuleCalls(t *testing.T) {
 	r := mustLoad(t, head+`
 task("All", function()
-  service { on = hosts.old, name = "dovecot", list = { 1, "a", true }, inner = { a = { b = 2.5 } }, none = nil, empty = {} }
+  service { on = hosts.old, name = "dovecot", list = { 1, "a", true }, inner = { a = { b = 2.5 } }, none = nil, state = {} }
   local r = mysql.query {
     on = hosts.new,
     database = params.database,
@@ -195,7 +219,7 @@ end)`)
 	}
 	want := []Step{
 		{Module: "service", At: Position{"move.lua", 5}, Values: map[string]any{
-			"on": module.HostName("old"), "name": "dovecot", "list": []any{1.0, "a", true}, "inner": map[string]any{"a": map[string]any{"b": 2.5}}, "empty": []any{},
+			"on": module.HostName("old"), "name": "dovecot", "list": []any{1.0, "a", true}, "inner": map[string]any{"a": map[string]any{"b": 2.5}}, "state": []any{},
 		}},
 		{Module: "mysql.query", At: Position{"move.lua", 6}, Values: map[string]any{"on": module.HostName("new"), "database": "mailserver"}},
 		{Module: "maildir_sync", At: Position{"move.lua", 11}, Values: map[string]any{"from": module.HostName("old"), "to": module.HostName("new")}},
@@ -216,15 +240,15 @@ func TestErrorsOfStepsComeOutAsTheyWere(t *testing.T) {
 	tests := []struct {
 		name, body, message string
 	}{
-		{"plain", `service { on = hosts.old }`, "move.lua:5: cannot start dovecot: connection refused"},
-		{"again", `local ok, err = pcall(service, { on = hosts.old }); error(err)`, "move.lua:5: cannot start dovecot: connection refused"},
-		{"with words", `local ok, err = pcall(service, { on = hosts.old })
+		{"plain", `service { on = hosts.old, name = 'dovecot' }`, "move.lua:5: cannot start dovecot: connection refused"},
+		{"again", `local ok, err = pcall(service, { on = hosts.old, name = 'dovecot' }); error(err)`, "move.lua:5: cannot start dovecot: connection refused"},
+		{"with words", `local ok, err = pcall(service, { on = hosts.old, name = 'dovecot' })
   error("no mail: " .. err)`, "move.lua:5: no mail: cannot start dovecot: connection refused"},
-		{"through fail", `local ok, err = pcall(service, { on = hosts.old }); fail(err)`, "move.lua:5: cannot start dovecot: connection refused"},
-		{"assert", `assert(pcall(service, { on = hosts.old }))`, "move.lua:5: cannot start dovecot: connection refused"},
+		{"through fail", `local ok, err = pcall(service, { on = hosts.old, name = 'dovecot' }); fail(err)`, "move.lua:5: cannot start dovecot: connection refused"},
+		{"assert", `assert(pcall(service, { on = hosts.old, name = 'dovecot' }))`, "move.lua:5: cannot start dovecot: connection refused"},
 		{"function", `local lib = require "lib.mail"
   lib.stop(hosts.old)`, "lib/mail.lua:3: cannot start dovecot: connection refused"},
-		{"xpcall", `local ok, err = xpcall(function() service { on = hosts.old } end, function(e) return "h: " .. e end)
+		{"xpcall", `local ok, err = xpcall(function() service { on = hosts.old, name = 'dovecot' } end, function(e) return "h: " .. e end)
    error(err)`, "move.lua:5: h: cannot start dovecot: connection refused"},
 	}
 	for _, tt := range tests {

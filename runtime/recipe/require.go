@@ -51,9 +51,15 @@ func (r *Recipe) readRequired(l *lua.LState, name, file string) (lua.LValue, err
 	if err != nil {
 		return nil, &Error{What: r.notFound(name, file, err), Err: err}
 	}
-	fn, err := r.compile(filepath.Join(filepath.Dir(r.source.Name), file), string(text))
+	shownName := filepath.Join(filepath.Dir(r.source.Name), file)
+	fn, err := r.compile(shownName, string(text))
 	if err != nil {
 		return nil, err
+	}
+	if threadOf(l).mode != declaring { // else it is checked with all others when the top level has run
+		if err := r.check(r.files[shownName]); err != nil {
+			return nil, err
+		}
 	}
 	if r.required == nil {
 		r.required = map[string]*required{}

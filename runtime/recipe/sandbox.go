@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 
 // What of Lua's own library is there. What is left out reaches outside the machine or around its rules.
 var (
-	baseNames = []string{"getmetatable", "ipairs", "next", "pairs", "rawequal", "rawget", "rawset", "select", "setmetatable", "tonumber", "tostring", "type", "unpack"}
+	baseNames = []string{"getmetatable", "ipairs", "next", "pairs", "rawequal", "rawget", "rawset", "select", "setmetatable", "tostring", "type", "unpack"}
 	osNames   = []string{"clock", "date", "difftime", "time"}
 )
 
@@ -32,6 +33,10 @@ var absent = map[string]string{
 	"os.exit":        `use fail("why")`,
 	"os.remove":      `use the module "file" with state = "absent"`,
 	"collectgarbage": `memory looks after itself`,
+	"_G":             `globals are not to be looked through`,
+	"getfenv":        `functions share one environment`,
+	"setfenv":        `functions share one environment`,
+	"string.dump":    `only the source of Lua can be run`,
 }
 
 // openSandbox opens Lua's library, less what a recipe must not have.
@@ -57,10 +62,9 @@ func (m *machine) openSandbox() {
 		g.RawSetString(name, opened[name])
 	}
 	g.RawSetString("_VERSION", lua.LString(lua.LuaVersion))
-	opened["table"].(*lua.LTable).RawSetString("unpack", opened["unpack"])
-	opened["math"].(*lua.LTable).RawSetString("mod", lua.LNil)
 	m.defineKinds()
 	m.defineStrings()
+	m.defineTables()
 	m.defineCalls()
 	m.defineLoad()
 	for _, name := range []string{"os", "table", "math", "string"} {
@@ -138,7 +142,7 @@ func (m *machine) strict(allow func(t *thread, name string) (problem string)) {
 	meta(env, runners).RawSetString("__newindex", l.NewFunction(func(l *lua.LState) int {
 		name := l.Get(2).String()
 		if runners.RawGetString(name) != lua.LNil {
-			return m.mistake(l, "cannot set %s: it belongs to runner; write local %s = …, or choose another name", name, name)
+			return m.mistake(l, "%s", belongs(name))
 		}
 		if problem := allow(threadOf(l), name); problem != "" {
 			return m.mistake(l, "cannot set the global %s: %s", name, problem)
@@ -147,6 +151,10 @@ func (m *machine) strict(allow func(t *thread, name string) (problem string)) {
 		return 0
 	}))
 	l.Env = env
+}
+
+func belongs(name string) string {
+	return fmt.Sprintf("cannot set %s: it belongs to runner; write local %s = …, or choose another name", name, name)
 }
 
 // defineCalls adds error, assert, pcall, xpcall and pairs.

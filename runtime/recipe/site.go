@@ -19,6 +19,18 @@ type Site struct {
 	Hosts  map[string]SiteHost // by name; those of groups that have no name of their own too
 	Groups map[string][]string // names of hosts
 	Params map[string]any      // as [ParamDecl.Value] takes them
+
+	places map[string]*Error // of hosts.NAME, groups.NAME and params.NAME; without a message
+}
+
+// mistake is an error about a name in the site.
+func (s *Site) mistake(table, name, format string, args ...any) *Error {
+	e := &Error{At: Position{File: s.Name}}
+	if known := s.places[table+"."+name]; known != nil {
+		e.At, e.Line = known.At, known.Line
+	}
+	e.What = fmt.Sprintf(format, args...)
+	return e
 }
 
 // SiteHost is a host as the site writes it.
@@ -62,7 +74,9 @@ func LoadSite(ctx context.Context, name, text string) (*Site, error) {
 	defer m.state.Close()
 	m.openSandbox()
 	m.defineSecretFunction()
-	m.strict(func(_ *thread, name string) string { return "a site file sets nothing; write local " + name + " = …" })
+	m.strict(func(_ *thread, name string) string {
+		return "a site file sets nothing and returns what it says, return { " + name + " = … }"
+	})
 	main, err := m.compile(name, text)
 	if err != nil {
 		return nil, err
@@ -73,7 +87,7 @@ func LoadSite(ctx context.Context, name, text string) (*Site, error) {
 	if f != nil {
 		return nil, f.err
 	}
-	s := siteReader{machine: m, site: &Site{Name: name, Hosts: map[string]SiteHost{}, Groups: map[string][]string{}, Params: map[string]any{}}}
+	s := siteReader{machine: m, site: &Site{Name: name, Hosts: map[string]SiteHost{}, Groups: map[string][]string{}, Params: map[string]any{}, places: map[string]*Error{}}}
 	if err := s.read(results); err != nil {
 		return nil, err
 	}
@@ -116,12 +130,11 @@ func (s *siteReader) lineOf(path []string) int {
 }
 
 func (s *siteReader) read(results []lua.LValue) error {
-	t, ok := lua.LValue(nil), false
+	var table *lua.LTable
 	if len(results) > 0 {
-		t = results[0]
+		table, _ = results[0].(*lua.LTable)
 	}
-	table, ok := t.(*lua.LTable)
-	if !ok {
+	if table == nil {
 		return s.fail(nil, "cannot use this as a site: it must return a table, return { hosts = { … } }")
 	}
 	for _, part := range []struct {
@@ -138,6 +151,10 @@ func (s *siteReader) read(results []lua.LValue) error {
 		}
 		if err := part.read(inner); err != nil {
 			return err
+		}
+		for _, name := range namesOf(inner) {
+			at := Position{File: s.site.Name, Line: s.lineOf([]string{part.name, name})}
+			s.site.places[part.name+"."+name] = &Error{At: at, Line: s.line(at)}
 		}
 	}
 	k, err := keysOf("it", table)
@@ -243,7 +260,7 @@ func hostField(kind fieldType, v lua.LValue) (value any, want string) {
 		if n, ok := v.(lua.LNumber); ok && n >= 1 && n <= 65535 && n == lua.LNumber(int(n)) {
 			return float64(n), ""
 		}
-		return nil, "a port number"
+		return nil, "a number from 1 to 65535"
 	case aSpan:
 		switch v := v.(type) {
 		case lua.LNumber:
