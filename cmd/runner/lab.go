@@ -41,7 +41,7 @@ func newLabCommand() *cobra.Command {
 	}
 	c.PersistentFlags().StringVar(&o.Name, "name", "", "name of the lab, where there are several (default \""+lab.DefaultName+"\")")
 	c.PersistentFlags().StringVar(&o.Dir, "dir", "", "directory of its state (default \""+lab.DefaultDir+"\", with -NAME for another name)")
-	c.AddCommand(labUpCommand(&o), labResetCommand(&o), labStatusCommand(&o), labShellCommand(&o), labDownCommand(&o), labDNSCommand(&o), labBootHostCommand())
+	c.AddCommand(labUpCommand(&o), labResetCommand(&o), labStatusCommand(&o), labShellCommand(&o), labDownCommand(&o), labDNSCommand(&o), labProveCommand(&o), labBootHostCommand())
 	return c
 }
 

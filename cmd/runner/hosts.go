@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"runner/runtime/host"
+	"runner/runtime/module"
+	"runner/runtime/recipe"
+	"runner/runtime/run"
+	"runner/runtime/transport"
+)
+
+// siteHosts are the hosts of a site, each connected when it is first needed.
+type siteHosts struct {
+	site *recipe.Site
+	j    *job
+	gate *transport.Gate
+
+	mu   sync.Mutex
+	open map[module.HostName]*siteHost
+}
+
+type siteHost struct {
+	login *host.Host
+	sudo  bool // what the site says
+}
+
+// handshakes is how many hosts are connected to at a time: an old sshd drops more than ten.
+const handshakes = 8
+
+func newSiteHosts(site *recipe.Site, j *job) *siteHosts {
+	return &siteHosts{site: site, j: j, gate: transport.NewGate(handshakes), open: map[module.HostName]*siteHost{}}
+}
+
+func (s *siteHosts) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.open {
+		_ = h.login.Close() // the run is over; there is nothing to be done about a connection that ends badly
+	}
+}
+
+// Open gives a host with the privileges that are asked for; nil: as the site says.
+func (s *siteHosts) Open(ctx context.Context, name module.HostName, sudo *bool) (*host.Host, error) {
+	h, err := s.get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if sudo == nil && h.sudo || sudo != nil && *sudo {
+		return h.login.Sudo(ctx)
+	}
+	return h.login, nil
+}
+
+func (s *siteHosts) get(ctx context.Context, name module.HostName) (*siteHost, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.open[name]; h != nil {
+		return h, nil
+	}
+	entry, ok := s.site.Hosts[string(name)]
+	if !ok {
+		return nil, fmt.Errorf("cannot find the host %s: the site does not name it", name)
+	}
+	spec, err := s.spec(ctx, entry)
+	if err != nil {
+		return nil, err
+	}
+	o := host.Options{
+		Local: spec.Local,
+		Dial: func(ctx context.Context) (transport.Conn, error) {
+			return transport.Dial(ctx, spec, transport.Options{Prompter: s.prompter(ctx), Gate: s.gate})
+		},
+	}
+	if password := s.secret(ctx, entry, "sudo_password"); password != nil {
+		o.SudoPassword = password
+	} else if p := s.prompter(ctx); p != nil {
+		o.SudoPassword = func() (string, error) { return s.ask(ctx, fmt.Sprintf("Password for sudo on %s: ", name)) }
+	}
+	h := &siteHost{login: host.Open(string(name), o)}
+	h.sudo, _ = entry.Fields["sudo"].(bool)
+	s.open[name] = h
+	return h, nil
+}
+
+// spec is how to reach a host of the site. What the site does not say comes from ssh_config, in package transport.
+func (s *siteHosts) spec(ctx context.Context, entry recipe.SiteHost) (transport.Spec, error) {
+	spec, err := transport.Parse(entry.Address)
+	if err != nil {
+		return spec, &run.Failure{Err: err, Code: run.ExitRecipe, At: &entry.At}
+	}
+	text := func(field string, into *string) {
+		if v, ok := entry.Fields[field].(string); ok {
+			*into = v
+		}
+	}
+	list := func(field string, into *[]string) {
+		if v, ok := entry.Fields[field].([]string); ok {
+			*into = v
+		}
+	}
+	text("user", &spec.User)
+	text("fingerprint", &spec.Fingerprint)
+	text("alias", &spec.Alias)
+	list("key", &spec.Keys)
+	list("jump", &spec.Jump)
+	list("known_hosts", &spec.KnownHosts)
+	list("config", &spec.Config)
+	if port, ok := entry.Fields["port"].(float64); ok {
+		if port < 1 || port > 65535 || port != float64(int(port)) {
+			return spec, &run.Failure{Err: fmt.Errorf("cannot use port %v for host %s: it must be a whole number from 1 to 65535", port, entry.Name), Code: run.ExitRecipe, At: &entry.At}
+		}
+		spec.Port = int(port)
+	}
+	switch t := entry.Fields["timeout"].(type) {
+	case float64:
+		spec.ConnectTimeout = time.Duration(t * float64(time.Second))
+	case string:
+		if spec.ConnectTimeout, err = module.ParseDuration(t); err != nil {
+			return spec, &run.Failure{Err: fmt.Errorf("cannot use the timeout of host %s: %w", entry.Name, err), Code: run.ExitRecipe, At: &entry.At}
+		}
+	}
+	spec.Password = s.secret(ctx, entry, "password")
+	if phrase := s.secret(ctx, entry, "passphrase"); phrase != nil {
+		spec.Passphrase = func(string) (string, error) { return phrase() }
+	}
+	return spec, nil
+}
+
+// secret reads a secret of the site when it is needed, and sees to it that nobody shows it.
+func (s *siteHosts) secret(ctx context.Context, entry recipe.SiteHost, field string) func() (string, error) {
+	value, ok := entry.Fields[field]
+	if !ok {
+		return nil
+	}
+	return func() (string, error) {
+		secret, isValue := value.(module.Secret)
+		if source, ok := value.(recipe.SecretSource); ok && !isValue {
+			var err error
+			if secret, err = s.j.secrets().Read(ctx, source); err != nil {
+				return "", fmt.Errorf("cannot read %s of host %s: %w", field, entry.Name, err)
+			}
+		}
+		s.j.mask.Add(secret.Reveal())
+		return secret.Reveal(), nil
+	}
+}
+
+func (s *siteHosts) ask(ctx context.Context, prompt string) (string, error) {
+	answer, err := s.j.console.Secret(ctx, prompt)
+	s.j.mask.Add(answer)
+	return answer, err
+}
+
+// prompter asks the operator on behalf of a connection; nil where nobody is there.
+func (s *siteHosts) prompter(ctx context.Context) transport.Prompter {
+	if s.j.console == nil || !s.j.console.Present() {
+		return nil
+	}
+	return prompter{ctx, s}
+}
+
+type prompter struct {
+	ctx context.Context
+	s   *siteHosts
+}
+
+func (p prompter) Confirm(question string) (bool, error) {
+	answer, err := p.s.j.console.Line(p.ctx, question+" [yes/no] ")
+	return answer == "yes" || answer == "y", err
+}
+
+func (p prompter) Secret(prompt string) (string, error) { return p.s.ask(p.ctx, prompt) }

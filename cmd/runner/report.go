@@ -1,0 +1,37 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"runner/runtime/run"
+)
+
+func newReportCommand() *cobra.Command {
+	var f flags
+	c := &cobra.Command{
+		Use:   "report [RUN]",
+		Short: "Show the phases and tasks of a run with times and changes",
+		Long:  "Shows the last run, or the one with the given id: sessions, phases, tasks, times, numbers of changes, and what was kept before it was overwritten.",
+		Args:  atMostOne("the id of a run"),
+		RunE: func(c *cobra.Command, args []string) error {
+			state, err := f.recordedState()
+			if err != nil {
+				return err
+			}
+			r, err := state.Read(first(args))
+			if err != nil {
+				return usage("%w", err)
+			}
+			return run.WriteReport(c.OutOrStdout(), r)
+		},
+	}
+	f.place(c)
+	return c
+}
+
+func first(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}
