@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"runner/runtime/transport"
 )
 
 // benchMessages is how many messages the benchmarks use: MAILDIR_BENCH_MESSAGES, or those of the guide's server.
@@ -179,5 +181,32 @@ func BenchmarkMemory(b *testing.B) {
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		b.ReportMetric(float64(m.Sys)/(1<<20), "MiB")
+	}
+}
+
+// BenchmarkOverSSH is the first copy and a pass after 5 % of the flags changed, through OpenSSH on the loopback: runner on
+// the new host (one hop), runner between the hosts (two hops), and rsync over ssh from old to new.
+func BenchmarkOverSSH(b *testing.B) {
+	spec := sshd(b)
+	shell := fmt.Sprintf("ssh -p %d -i %s -o UserKnownHostsFile=%s -o BatchMode=yes", spec.Port, spec.Keys[0], spec.KnownHosts[0])
+	for _, hops := range []string{"one-hop", "two-hops"} {
+		b.Run(hops, func(b *testing.B) {
+			w, boxes := benchWorld(b, true, benchMessages(), 250, 1)
+			to := transport.Spec{}
+			if hops == "two-hops" {
+				to = spec
+			}
+			w.connect(spec, to)
+			theirs := filepath.Join(filepath.Dir(w.dst), "rsync")
+			for range b.N {
+				must(b, os.RemoveAll(w.dst))
+				must(b, os.RemoveAll(theirs))
+				must(b, os.Mkdir(w.dst, 0o755))
+				first := rsync(b, "-a", "-e", shell, "root@127.0.0.1:"+w.src+"/", theirs)
+				report(b, "first", w.timed(b, Warm), first)
+				flip(b, boxes)
+				report(b, "flags", w.timed(b, Warm), rsync(b, "-a", "--delete", "-e", shell, "root@127.0.0.1:"+w.src+"/", theirs))
+			}
+		})
 	}
 }

@@ -124,7 +124,7 @@ func (w *localWriter) create(dir int, name string, body io.Reader, size int64, m
 	if err == nil {
 		err = unix.Fchown(fd, w.at.owner.uid, w.at.owner.gid)
 	}
-	if err == nil {
+	if err == nil && mode != 0o600 { // which it has already, as most messages
 		err = unix.Fchmod(fd, mode)
 	}
 	if err == nil {
