@@ -95,7 +95,7 @@ func (r *Recipe) each(l *lua.LState) int {
 	}
 	switch {
 	case t.Err() != nil:
-		return r.raise(l, &Error{What: "cannot go on: " + stopped(t).Error(), Err: stopped(t)})
+		return r.stop(l)
 	case final != nil:
 		return r.raise(l, final)
 	case len(failed.Failures) > 0:

@@ -1,7 +1,6 @@
 package recipe
 
 import (
-	"context"
 	"errors"
 	"fmt"
 )
@@ -58,13 +57,4 @@ func isFinal(err error) bool {
 	var f *finalError
 	var p *PanicError
 	return errors.As(err, &f) || errors.As(err, &p)
-}
-
-// stopped is the error of a recipe whose context has ended.
-func stopped(ctx context.Context) error {
-	cause := context.Cause(ctx)
-	if cause == nil {
-		cause = ctx.Err()
-	}
-	return cause
 }

@@ -39,6 +39,27 @@ func (m *machine) mistake(l *lua.LState, format string, args ...any) int {
 	return m.raise(l, &Error{What: fmt.Sprintf(format, args...)})
 }
 
+// stop ends the running function because its context has ended.
+func (m *machine) stop(l *lua.LState) int { return m.raise(l, stoppedError(threadOf(l))) }
+
+func stoppedError(t *thread) *Error {
+	cause := context.Cause(t)
+	return &Error{What: "cannot go on: " + cause.Error(), Err: cause}
+}
+
+// throw ends the running function with a value of Lua. Text gets the place of the function at a level before it, as error(value, level)
+// of Lua says.
+func (m *machine) throw(l *lua.LState, v lua.LValue, level int) {
+	if text, ok := v.(lua.LString); ok && level > 0 {
+		if frame, ok := l.GetStack(level); ok {
+			if _, err := l.GetInfo("Sl", frame, nil); err == nil && frame.Source != "" && frame.CurrentLine > 0 {
+				v = lua.LString(fmt.Sprintf("%s:%d: %s", frame.Source, frame.CurrentLine, text))
+			}
+		}
+	}
+	l.Error(v, 0)
+}
+
 // at gives an error its place.
 func (m *machine) at(pos Position, err error) error {
 	var e *Error
@@ -66,7 +87,9 @@ func (m *machine) failed(l *lua.LState, err error) *failure {
 	text := m.display(api.Object)
 	if ended := t.Err(); ended != nil && strings.HasSuffix(text, ended.Error()) {
 		pos, _ := m.split(text)
-		return m.fail(l, &Error{At: pos, Line: m.line(pos), What: "cannot go on: " + stopped(t).Error(), Err: stopped(t)})
+		e := stoppedError(t)
+		e.At, e.Line = pos, m.line(pos)
+		return m.fail(l, e)
 	}
 	if api.Type == lua.ApiErrorPanic {
 		text = panicText(text)

@@ -13,13 +13,16 @@ type search struct {
 	anchored bool
 }
 
+// searchStopped is panicked with by a search whose recipe is being stopped.
+type searchStopped struct{}
+
 func (c stringCall) search(src, pat string) *search {
 	t := threadOf(c.l)
 	s := &search{stringCall: c}
 	s.src = src
 	s.tick = func() {
 		if t.Err() != nil {
-			patternFail("%s", t.Err())
+			panic(searchStopped{})
 		}
 	}
 	s.pat, s.anchored = strings.CutPrefix(pat, "^")
@@ -30,11 +33,14 @@ func (c stringCall) search(src, pat string) *search {
 func (s *search) try(at int) (end int) {
 	defer func() {
 		if v := recover(); v != nil {
-			problem, ok := v.(patternError)
-			if !ok {
+			switch v := v.(type) {
+			case patternError:
+				s.fail("%s", string(v))
+			case searchStopped:
+				s.stop(s.l)
+			default:
 				panic(v)
 			}
-			s.fail("%s", string(problem))
 		}
 	}()
 	s.captures, s.nesting = s.captures[:0], 0
@@ -83,14 +89,12 @@ func (s *search) giveCaptures(begin, end int) int {
 	return n
 }
 
-// start is where argument i says that a search begins; -1: after the end.
+// start is where argument i says that a search begins.
 func (c stringCall) start(i, length int) int {
 	from := c.number(i, 1)
 	switch {
-	case from > length+1:
-		return -1
 	case from > 0:
-		return from - 1
+		return min(from-1, length)
 	case from < 0:
 		return max(length+from, 0)
 	}
@@ -100,9 +104,6 @@ func (c stringCall) start(i, length int) int {
 func stringFind(c stringCall) int {
 	src, pat := c.text(1), c.text(2)
 	from := c.start(3, len(src))
-	if from < 0 {
-		return c.give(lua.LNil)
-	}
 	if lua.LVAsBool(c.l.Get(4)) || !strings.ContainsAny(pat, "^$*+?.([%-") {
 		i := strings.Index(src[from:], pat)
 		if i < 0 {
@@ -126,9 +127,6 @@ func stringMatch(c stringCall) int {
 	src := c.text(1)
 	s := c.search(src, c.text(2))
 	from := c.start(3, len(src))
-	if from < 0 {
-		return c.give(lua.LNil)
-	}
 	begin, end := s.next(from)
 	if begin < 0 {
 		return c.give(lua.LNil)

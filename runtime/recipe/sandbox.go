@@ -163,7 +163,7 @@ func (m *machine) defineCalls() {
 		if l.GetTop() == 0 {
 			return m.mistake(l, "cannot go on: error was called without a message")
 		}
-		l.Error(l.Get(1), l.OptInt(2, 1))
+		m.throw(l, l.Get(1), l.OptInt(2, 1))
 		return 0
 	})
 	m.global("assert", func(l *lua.LState) int {
@@ -173,7 +173,7 @@ func (m *machine) defineCalls() {
 		if l.GetTop() < 2 {
 			return m.mistake(l, "assertion failed")
 		}
-		l.Error(l.Get(2), 1)
+		m.throw(l, l.Get(2), 1)
 		return 0
 	})
 	m.global("pcall", func(l *lua.LState) int {

@@ -177,8 +177,8 @@ func (r *Recipe) enter(ctx context.Context, e Engine, how mode, at Position, bod
 	if e == nil {
 		e = r.options.Engine
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, r.at(at, stopped(ctx))
+	if ctx.Err() != nil {
+		return nil, r.at(at, stoppedError(newThread(ctx, e, how)))
 	}
 	results, f := r.call(newThread(ctx, e, how), body.(*lua.LFunction))
 	kept, err := r.savedValues()
