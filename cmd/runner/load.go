@@ -129,7 +129,10 @@ func (j *job) inputs(ctx context.Context, d recipe.Declaration, site *recipe.Sit
 		return in, nil
 	}
 	missing.Site = j.site
-	if j.console == nil || !j.console.Present() || j.flags.list {
+	if j.flags.list {
+		return d.StandIns(in), nil // nothing of it is run
+	}
+	if j.console == nil || !j.console.Present() {
 		return in, missing
 	}
 	return in, j.askMissing(ctx, missing, site, &in)

@@ -29,6 +29,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// Bare is the error without its place, for a report that shows the place on a line of its own.
+func (e *Error) Bare() error { return &Error{What: e.What, Err: e.Err} }
+
 // PanicError is a mistake in the runner itself that came to light while a recipe asked for something.
 type PanicError struct {
 	Value any

@@ -120,6 +120,55 @@ func (d Declaration) Missing(in Inputs) *MissingError {
 	return e
 }
 
+// StandIns fills in what is missing, so that the recipe can be read where nothing of it will be run (to list its tasks): a host
+// stands for itself, a group is empty, a parameter is an empty value of its type or the first of its choices.
+func (d Declaration) StandIns(in Inputs) Inputs {
+	missing := d.Missing(in)
+	if missing == nil {
+		return in
+	}
+	out := in
+	out.Hosts, out.Groups, out.Params = maps.Clone(in.Hosts), maps.Clone(in.Groups), maps.Clone(in.Params)
+	if out.Hosts == nil {
+		out.Hosts = map[string]module.HostName{}
+	}
+	if out.Groups == nil {
+		out.Groups = map[string][]module.HostName{}
+	}
+	if out.Params == nil {
+		out.Params = map[string]any{}
+	}
+	for _, h := range missing.Hosts {
+		out.Hosts[h.Name] = module.HostName(h.Name)
+	}
+	for _, g := range missing.Groups {
+		out.Groups[g.Name] = []module.HostName{}
+	}
+	for _, p := range missing.Params {
+		out.Params[p.Name] = p.standIn()
+	}
+	return out
+}
+
+func (p ParamDecl) standIn() any {
+	switch p.Type {
+	case "number":
+		return 0.0
+	case "boolean":
+		return false
+	case "list":
+		return []any{}
+	case "table":
+		return map[string]any{}
+	case "secret":
+		return module.Secret{}
+	}
+	if len(p.Choices) > 0 {
+		return p.Choices[0]
+	}
+	return ""
+}
+
 // Complete checks the inputs, gives the parameters their types and fills in defaults. What is missing is a [*MissingError].
 func (d Declaration) Complete(in Inputs) (Inputs, error) {
 	if missing := d.Missing(in); missing != nil {

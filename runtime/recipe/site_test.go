@@ -118,3 +118,15 @@ task("x", function() say(hosts.second, #groups.db, params.note, params.pw) end)`
 		t.Errorf("said %q, error %v", e.said, err)
 	}
 }
+
+func TestStandIns(t *testing.T) {
+	_, err := load(t, `recipe { name = "x", hosts = { old = "o" }, groups = { web = "w" }, params = { a = "text", n = { type = "number" }, b = { type = "boolean" },
+  l = { type = "list" }, t = { type = "table" }, s = { type = "secret" }, c = { choices = { "x", "y" } } } }
+local name = params.a .. hosts.old.name .. params.n .. #params.l .. #groups.web .. params.c
+task("x", function() say(name, params.t.x, params.s) end)`, func(o *Options) {
+		o.Resolve = func(d Declaration) (Inputs, error) { return d.StandIns(Inputs{}), nil }
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

@@ -86,7 +86,7 @@ func (e *engine) Ask(ctx context.Context, question string) (bool, error) {
 		return true, nil
 	}
 	if e.stop.asked() != nil {
-		return false, ErrStopped
+		return false, recipe.Final(ErrStopped)
 	}
 	return e.ask(ctx, e.event(GateAsked), question)
 }
@@ -94,7 +94,7 @@ func (e *engine) Ask(ctx context.Context, question string) (bool, error) {
 // Step runs one call of a module.
 func (e *engine) Step(ctx context.Context, s recipe.Step) (map[string]any, error) {
 	if e.stop.asked() != nil {
-		return nil, ErrStopped
+		return nil, recipe.Final(ErrStopped)
 	}
 	call, err := e.decode(s)
 	if err != nil {
@@ -115,7 +115,7 @@ func (e *engine) slot(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-e.stop.soft.Done():
-		return ErrStopped
+		return recipe.Final(ErrStopped)
 	}
 }
 

@@ -245,7 +245,17 @@ func (s *session) standing() string {
 
 // recipeFailure is an error of the recipe's own Lua.
 func (s *session) recipeFailure(err error) *Failure {
-	return &Failure{Err: err, Code: CodeOf(err), Hint: hintOf(err)}
+	f := &Failure{Err: err, Code: CodeOf(err), Hint: hintOf(err)}
+	var wrong *recipe.Error
+	if errors.As(err, &wrong) && wrong.At.File != "" {
+		f.Err, f.At, f.Source, f.Stack = wrong.Bare(), &wrong.At, wrong.Line, wrong.Trace
+	}
+	var bug *recipe.PanicError
+	if errors.As(err, &bug) {
+		f.Code, f.Stack = ExitFailed, bug.Stack
+		f.Hint = (&bugError{}).Hint()
+	}
+	return f
 }
 
 var _ recipe.Engine = (*engine)(nil)
