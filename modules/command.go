@@ -17,12 +17,28 @@ func commandModules() []module.Module {
 	return []module.Module{module.Define("command", "Runs a program on a host", planCommand)}
 }
 
+// commandArgs is one run of a program.
+//
+// It is run each time, and counts as a change, unless creates or removes says that its work is done, or reads that it has none to do.
+//
+// # Example
+//
+//	command { on = new, argv = { "postqueue", "-f" } }
+//	local found = command { on = old, argv = { "postconf", "-h", "mydestination" }, reads = true }
+//	command { on = new, script = "zcat \"$1\" | mysql mail", argv = { "/root/mail.sql.gz" } }
+//
+// # Result
+//
+//   - stdout (string): what it printed
+//   - stderr (string): what it printed as errors
+//   - lines (list of string): stdout by lines
+//   - status (integer): its exit status
 type commandArgs struct {
 	// Host that runs it.
 	On *host.View `lua:"on,required"`
 	// The program and its arguments. They reach it as they are: no shell reads them, so nothing needs quoting. Never put a password here.
 	Argv []string `lua:"argv"`
-	// Text for /bin/sh, where a program alone is not enough; argv are then its "$1", "$2" …
+	// Text for /bin/sh, where a program alone is not enough; argv are then its "$1", "$2" and so on.
 	Script string `lua:"script"`
 	// Path that the program makes: when it is there already nothing is run.
 	Creates string `lua:"creates"`
@@ -207,7 +223,7 @@ func pathThere(ctx context.Context, v *host.View, p string) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("cannot look for %s on %s: %w", p, v.Name(), err)
+		return false, fmt.Errorf("cannot look for %s on %s: %w", p, v.Name(), why(err))
 	}
 	return true, nil
 }

@@ -22,6 +22,22 @@ func dnsModules() []module.Module {
 		"Asks all authoritative name servers of domains for their MX, and waits until they agree", planDNSCheck)}
 }
 
+// dnsCheckArgs are domains and the MX that they are to have.
+//
+// A domain is as wanted when every address of every name server, those of the delegation as well as those that the zone names, answers with
+// authority and with exactly this MX. A server that does not answer, or not with authority, is unknown, and that is never as wanted; only
+// an address to which this machine has no route (IPv6) is left out when the same server answers at another one. An MX that is an alias or has no
+// address is never as wanted. The name of an MX is never asked for at a resolver, which would remember that it is not there yet.
+//
+// # Example
+//
+//	dns_check { domains = { "example.org" }, mx = "mail.example.org", wait = "2h" }
+//	for name, d in pairs(dns_check { domains = params.domains }.domains) do say(name .. ": " .. table.concat(d.mx, ", ")) end
+//
+// # Result
+//
+//   - agreed (boolean): whether all is as wanted
+//   - domains (table): a table for each domain: agreed, exists, zone, mx (names of hosts), ttl (seconds), serial, addresses (of each MX), notes, problems, and servers, a list of tables with name, address, known, says, mx, ttl, serial
 type dnsCheckArgs struct {
 	// The domains, such as { "example.org" }. Names with other letters than ASCII are given in their xn-- form.
 	Domains []string `lua:"domains,required"`

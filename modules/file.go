@@ -19,6 +19,27 @@ func fileModules() []module.Module {
 	return []module.Module{module.Define("file", "Writes, edits, makes and removes files, folders and links", planFile)}
 }
 
+// fileArgs is one file, folder or link.
+//
+// A file is written beside its path and renamed over it, so that there is the old one or the new one at every moment. Its mode and owner stay
+// unless others are asked for. A symbolic link is followed, unless it belongs to another user and lies in a folder in which everybody may
+// write. What is overwritten or removed is copied first. The content of files that not everybody on the host may read is not shown.
+//
+// # Example
+//
+//	file { on = new, path = "/etc/dovecot/local.conf", template = "postmaster_address = {{ .postmaster }}\n",
+//	       vars = { postmaster = "postmaster@example.org" }, notify = "reload dovecot" }
+//	file { on = new, path = "/etc/ssh/sshd_config", line = "PermitRootLogin prohibit-password", match = "^#?PermitRootLogin" }
+//	file { on = new, path = "/srv/mail", state = "directory", owner = "vmail", group = "vmail", mode = "2770" }
+//
+// # Result
+//
+//   - path (string): the path, or where the link at the path leads
+//   - exists (boolean): whether there is something
+//   - mode (string): permissions in octal
+//   - uid (integer): number of the owner
+//   - gid (integer): number of the group
+//   - size (integer): bytes
 type fileArgs struct {
 	// Host that has the file.
 	On *host.View `lua:"on,required"`
@@ -243,7 +264,7 @@ func lstat(ctx context.Context, v *host.View, p string) (*host.FileInfo, error) 
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("cannot look at %s on %s: %w", p, v.Name(), err)
+		return nil, fmt.Errorf("cannot look at %s on %s: %w", p, v.Name(), why(err))
 	}
 	return &info, nil
 }

@@ -76,7 +76,7 @@ func (w *fileWork) read(ctx context.Context) ([]byte, error) {
 	}
 	data, err := w.view.ReadFile(ctx, w.path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s on %s: %w", w.path, w.view.Name(), err)
+		return nil, fmt.Errorf("cannot read %s on %s: %w", w.path, w.view.Name(), why(err))
 	}
 	if data == nil {
 		data = []byte{}
@@ -152,7 +152,7 @@ func (w *fileWork) contentChange(before, after []byte, what string) module.Chang
 			do.Keep(module.Original{Host: w.view.Name(), Object: w.path, Value: "(was not there)"})
 		}
 		if err := h.WriteFile(ctx, w.path, after, attr); err != nil {
-			return fmt.Errorf("%w (on %s)", err, w.view.Name())
+			return fmt.Errorf("cannot write %s on %s: %w", w.path, w.view.Name(), why(err))
 		}
 		return nil
 	}
@@ -168,7 +168,7 @@ func (w *fileWork) needsFolder(ctx context.Context) error {
 		return module.WithHint(module.Absent(fmt.Errorf("cannot create %s on %s: the folder %s is not there", w.path, w.view.Name(), dir)),
 			fmt.Sprintf("file { path = %q, state = \"directory\" } makes it", dir))
 	case err != nil:
-		return fmt.Errorf("cannot look at %s on %s: %w", dir, w.view.Name(), err)
+		return fmt.Errorf("cannot look at %s on %s: %w", dir, w.view.Name(), why(err))
 	case !info.Mode.IsDir():
 		return fmt.Errorf("cannot create %s on %s: %s is no folder", w.path, w.view.Name(), dir)
 	}

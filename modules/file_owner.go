@@ -27,7 +27,7 @@ func findID(ctx context.Context, v *host.View, database, kind, name string) (int
 		return 0, module.Absent(fmt.Errorf("cannot find the %s %s on %s", kind, name, v.Name()))
 	}
 	if err != nil {
-		return 0, fmt.Errorf("cannot look for the %s %s on %s: %w", kind, name, v.Name(), err)
+		return 0, fmt.Errorf("cannot look for the %s %s on %s: %w", kind, name, v.Name(), why(err))
 	}
 	fields := strings.Split(out.Stdout, ":")
 	if len(fields) < 3 {
@@ -44,7 +44,7 @@ func findID(ctx context.Context, v *host.View, database, kind, name string) (int
 func followFile(ctx context.Context, v *host.View, p string) (string, host.FileInfo, error) {
 	out, err := v.Query(ctx, "readlink", "-f", "--", p)
 	if err != nil {
-		return "", host.FileInfo{}, fmt.Errorf("cannot follow the link %s on %s: %w", p, v.Name(), err)
+		return "", host.FileInfo{}, fmt.Errorf("cannot follow the link %s on %s: %w", p, v.Name(), why(err))
 	}
 	real := strings.TrimSuffix(out.Stdout, "\n")
 	info, err := v.Lstat(ctx, real)
@@ -56,7 +56,7 @@ func followFile(ctx context.Context, v *host.View, p string) (string, host.FileI
 func (w *fileWork) follow(ctx context.Context) error {
 	dir, err := w.view.Stat(ctx, path.Dir(w.path))
 	if err != nil {
-		return fmt.Errorf("cannot look at %s on %s: %w", path.Dir(w.path), w.view.Name(), err)
+		return fmt.Errorf("cannot look at %s on %s: %w", path.Dir(w.path), w.view.Name(), why(err))
 	}
 	facts, err := w.view.Facts(ctx)
 	if err != nil {
@@ -109,7 +109,7 @@ func (w *fileWork) planAttr() []module.Change {
 			Apply: func(ctx context.Context, do *module.Apply) error {
 				do.Keep(module.Original{Host: w.view.Name(), Object: w.path + " owner", Value: before})
 				if err := do.Host(w.view).Files().Chown(ctx, w.path, want.UID, want.GID); err != nil {
-					return fmt.Errorf("cannot set the owner of %s on %s: %w", w.path, w.view.Name(), err)
+					return fmt.Errorf("cannot set the owner of %s on %s: %w", w.path, w.view.Name(), why(err))
 				}
 				return nil
 			},
@@ -122,7 +122,7 @@ func (w *fileWork) planAttr() []module.Change {
 			Apply: func(ctx context.Context, do *module.Apply) error {
 				do.Keep(module.Original{Host: w.view.Name(), Object: w.path + " mode", Value: before})
 				if err := do.Host(w.view).Files().Chmod(ctx, w.path, *w.mode); err != nil {
-					return fmt.Errorf("cannot set the mode of %s on %s: %w", w.path, w.view.Name(), err)
+					return fmt.Errorf("cannot set the mode of %s on %s: %w", w.path, w.view.Name(), why(err))
 				}
 				return nil
 			},

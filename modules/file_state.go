@@ -23,7 +23,7 @@ func (w *fileWork) planAbsent(ctx context.Context) ([]module.Change, error) {
 	case w.info.Mode.IsDir():
 		entries, err := w.view.ReadDir(ctx, w.path)
 		if err != nil {
-			return nil, fmt.Errorf("cannot look into %s on %s: %w", w.path, w.view.Name(), err)
+			return nil, fmt.Errorf("cannot look into %s on %s: %w", w.path, w.view.Name(), why(err))
 		}
 		if len(entries) > 0 && !w.args.Recurse {
 			return nil, module.WithHint(fmt.Errorf("cannot remove the folder %s on %s: it is not empty (%s)", w.path, w.view.Name(), firstNames(entries)),
@@ -40,7 +40,7 @@ func (w *fileWork) planAbsent(ctx context.Context) ([]module.Change, error) {
 	case w.info.Mode.IsRegular() && w.info.Size <= largestShown:
 		data, err := w.view.ReadFile(ctx, w.path)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read %s on %s: %w", w.path, w.view.Name(), err)
+			return nil, fmt.Errorf("cannot read %s on %s: %w", w.path, w.view.Name(), why(err))
 		}
 		c.Before = showContent(data)
 	}
@@ -76,7 +76,7 @@ func (w *fileWork) remove(ctx context.Context, do *module.Apply) error {
 		return err
 	}
 	if err := h.Files().Remove(ctx, w.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cannot remove %s on %s: %w", w.path, w.view.Name(), err)
+		return fmt.Errorf("cannot remove %s on %s: %w", w.path, w.view.Name(), why(err))
 	}
 	return nil
 }
@@ -86,7 +86,7 @@ func (w *fileWork) removeFolder(ctx context.Context, do *module.Apply) error {
 	h := do.Host(w.view)
 	entries, err := w.view.ReadDir(ctx, w.path)
 	if err != nil {
-		return fmt.Errorf("cannot look into %s on %s: %w", w.path, w.view.Name(), err)
+		return fmt.Errorf("cannot look into %s on %s: %w", w.path, w.view.Name(), why(err))
 	}
 	switch {
 	case len(entries) == 0:
@@ -99,7 +99,7 @@ func (w *fileWork) removeFolder(ctx context.Context, do *module.Apply) error {
 		_, err = h.Run(ctx, "rm", "-rf", "--one-file-system", "--", w.path)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot remove %s on %s: %w", w.path, w.view.Name(), err)
+		return fmt.Errorf("cannot remove %s on %s: %w", w.path, w.view.Name(), why(err))
 	}
 	return nil
 }
@@ -127,7 +127,7 @@ func (w *fileWork) keep(ctx context.Context, do *module.Apply) error {
 	}
 	out, err := h.RunCommand(ctx, host.Script(keepScript, w.path, path.Join(root, time.Now().UTC().Format("20060102T150405Z"))))
 	if err != nil {
-		return module.WithHint(fmt.Errorf("cannot keep a copy of %s on %s: %w", w.path, w.view.Name(), err), "backup = false goes on without one")
+		return module.WithHint(fmt.Errorf("cannot keep a copy of %s on %s: %w", w.path, w.view.Name(), why(err)), "backup = false goes on without one")
 	}
 	do.Keep(module.Original{Host: w.view.Name(), Object: w.path, Backup: strings.TrimSuffix(out.Stdout, "\n")})
 	return nil
@@ -144,7 +144,7 @@ func backupFolder(ctx context.Context, v *host.View) (string, error) {
 	}
 	out, err := v.QueryScript(ctx, `printf '%s\n' "$HOME"`)
 	if err != nil {
-		return "", fmt.Errorf("cannot find the home folder of %s on %s: %w", facts.User, v.Name(), err)
+		return "", fmt.Errorf("cannot find the home folder of %s on %s: %w", facts.User, v.Name(), why(err))
 	}
 	home := strings.TrimSuffix(out.Stdout, "\n")
 	if !path.IsAbs(home) {
@@ -169,7 +169,7 @@ func (w *fileWork) planDirectory(ctx context.Context) ([]module.Change, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("cannot look at %s on %s: %w", dir, w.view.Name(), err)
+			return nil, fmt.Errorf("cannot look at %s on %s: %w", dir, w.view.Name(), why(err))
 		}
 		if !info.Mode.IsDir() {
 			return nil, fmt.Errorf("cannot make the folder %s on %s: %s is %s", w.path, w.view.Name(), dir, kindOf(info.Mode))
@@ -189,7 +189,7 @@ func (w *fileWork) planDirectory(ctx context.Context) ([]module.Change, error) {
 
 func makeFolders(ctx context.Context, h *host.Host, above []string, p string, attr host.Attr) error {
 	files := h.Files()
-	wrong := func(err error) error { return fmt.Errorf("cannot make the folder %s on %s: %w", p, h.Name(), err) }
+	wrong := func(err error) error { return fmt.Errorf("cannot make the folder %s on %s: %w", p, h.Name(), why(err)) }
 	for _, dir := range above {
 		if err := files.Mkdir(ctx, dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return wrong(err)
@@ -219,7 +219,7 @@ func (w *fileWork) planLink(ctx context.Context) ([]module.Change, error) {
 		}
 		target, err := w.view.Readlink(ctx, w.path)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read the link %s on %s: %w", w.path, w.view.Name(), err)
+			return nil, fmt.Errorf("cannot read the link %s on %s: %w", w.path, w.view.Name(), why(err))
 		}
 		if target == w.args.Target {
 			return nil, nil
@@ -250,7 +250,7 @@ func replaceLink(ctx context.Context, h *host.Host, target, p string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("cannot make the link %s on %s: %w", p, h.Name(), err)
+		return fmt.Errorf("cannot make the link %s on %s: %w", p, h.Name(), why(err))
 	}
 	return nil
 }

@@ -1,7 +1,12 @@
 // Package modules is the catalogue: everything a recipe can call. One file per family, all listed here.
 package modules
 
-import "runner/runtime/module"
+import (
+	"slices"
+	"strings"
+
+	"runner/runtime/module"
+)
 
 // All lists the modules, sorted by name.
 func All() []module.Module {
@@ -14,5 +19,6 @@ func All() []module.Module {
 	all = append(all, postfixModules()...)
 	all = append(all, serviceModules()...)
 	all = append(all, waitModules()...)
+	slices.SortFunc(all, func(a, b module.Module) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }

@@ -21,6 +21,22 @@ func postfixModules() []module.Module {
 	return []module.Module{module.Define("postconf", "Reads, sets and unsets parameters in Postfix's main.cf", planPostconf)}
 }
 
+// postconfArgs are parameters of one main.cf.
+//
+// A name that nothing in Postfix would ever read is refused. White space is compared as Postfix sees it. What was there before is
+// returned and stands in the journal: r = postconf { … }, and later postconf { set = r.before, unset = r.absent }, goes back.
+//
+// # Example
+//
+//	postconf { on = new, set = { soft_bounce = true, mynetworks = { "127.0.0.0/8", "[::1]/128" } }, reload = true }
+//
+// # Result
+//
+//   - values (table of string): the parameters of set, unset and get, or all that stand in main.cf, as they are now
+//   - before (table of string): those of set and unset that stood in main.cf, as they were
+//   - absent (list of string): those of set and unset that did not stand in main.cf
+//   - config_dir (string): folder of main.cf
+//   - restart_needed (boolean): something was changed that a reload does not bring into effect (inet_interfaces, inet_protocols)
 type postconfArgs struct {
 	// Host whose Postfix it is.
 	On *host.View `lua:"on,required"`
@@ -123,24 +139,27 @@ func planPostconf(ctx context.Context, a *postconfArgs) (*module.Plan, error) {
 	return p.plan(), nil
 }
 
-// readPostfix reads the parameters and main.cf.
-func readPostfix(ctx context.Context, a *postconfArgs) (*postfixSettings, error) {
-	// Only the defaults are asked for, what is set is read from main.cf itself: Postfix's programs wait up to two seconds
-	// when they find a main.cf that was changed a moment ago, and during a move every second counts.
-	const look = sbinPath + `
+// postfixLook prints the folder of main.cf, whether Postfix runs, and every parameter with its default.
+//
+// Only the defaults are asked for, what is set is read from main.cf itself: Postfix's programs wait up to two seconds
+// when they find a main.cf that was changed a moment ago, and during a move every second counts.
+const postfixLook = sbinPath + `
 command -v postconf >/dev/null || { echo absent; exit 0; }
 dir=$1
 [ -n "$dir" ] || dir=$(postconf -d -h config_directory) || exit
 printf '%s\n' "$dir"
 if [ "$2" = ask ] && postfix -c "$dir" status >/dev/null 2>&1; then echo running; else echo stopped; fi
 postconf -c "$dir" -d 2>/dev/null`
+
+// readPostfix reads the parameters and main.cf.
+func readPostfix(ctx context.Context, a *postconfArgs) (*postfixSettings, error) {
 	status := "" // asked for only where it matters: one that does not run takes a second to say so
 	if a.Reload || a.needsRestart() {
 		status = "ask"
 	}
-	out, err := a.On.QueryScript(ctx, look, a.ConfigDir, status)
+	out, err := a.On.QueryScript(ctx, postfixLook, a.ConfigDir, status)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the parameters of Postfix on %s: %w", a.On.Name(), err)
+		return nil, fmt.Errorf("cannot read the parameters of Postfix on %s: %w", a.On.Name(), why(why(err)))
 	}
 	lines := out.Lines()
 	if len(lines) == 1 && lines[0] == "absent" {
@@ -157,7 +176,7 @@ postconf -c "$dir" -d 2>/dev/null`
 	}
 	text, err := a.On.ReadFile(ctx, path.Join(s.dir, "main.cf"))
 	if err != nil {
-		err = fmt.Errorf("cannot read main.cf on %s: %w", a.On.Name(), err)
+		err = fmt.Errorf("cannot read main.cf on %s: %w", a.On.Name(), why(err))
 		if errors.Is(err, fs.ErrNotExist) {
 			err = module.Absent(err)
 		}
@@ -166,7 +185,7 @@ postconf -c "$dir" -d 2>/dev/null`
 	s.main = parseMain(string(text))
 	master, err := a.On.ReadFile(ctx, path.Join(s.dir, "master.cf"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("cannot read master.cf on %s: %w", a.On.Name(), err)
+		return nil, fmt.Errorf("cannot read master.cf on %s: %w", a.On.Name(), why(err))
 	}
 	s.master = string(master)
 	return s, nil

@@ -28,16 +28,16 @@ func (p *postconfPlan) write(ctx context.Context, h *host.Host, name string) err
 func (p *postconfPlan) remove(ctx context.Context, h *host.Host, name string) error {
 	file, info, err := followFile(ctx, h.View, path.Join(p.now.dir, "main.cf"))
 	if err != nil {
-		return fmt.Errorf("cannot unset %s on %s: %w", name, h.Name(), err)
+		return fmt.Errorf("cannot unset %s on %s: %w", name, h.Name(), why(err))
 	}
 	text, err := h.ReadFile(ctx, file)
 	if err != nil {
-		return fmt.Errorf("cannot unset %s on %s: %w", name, h.Name(), err)
+		return fmt.Errorf("cannot unset %s on %s: %w", name, h.Name(), why(err))
 	}
 	main := parseMain(string(text))
 	main.remove(name)
 	if err := h.WriteFile(ctx, file, []byte(main.String()), host.Attr{Mode: info.Mode.Perm(), UID: info.UID, GID: info.GID}); err != nil {
-		return fmt.Errorf("cannot unset %s on %s: %w", name, h.Name(), err)
+		return fmt.Errorf("cannot unset %s on %s: %w", name, h.Name(), why(err))
 	}
 	return nil
 }

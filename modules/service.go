@@ -16,6 +16,26 @@ func serviceModules() []module.Module {
 	return []module.Module{module.Define("service", "Starts, stops, restarts, reloads and enables a service", planService)}
 }
 
+// serviceArgs is one service of a host with systemd or SysV init.
+//
+// A step ends when the service is what it should be, not when the init system was told: one that ends right after its start is a
+// failure, and the error has the last lines that it logged. With systemd, a service that only stands for others (Debian's
+// postfix.service) runs when those run; a socket that would start a stopped service again is stopped with it; a unit file that was
+// changed is read again first; a start that was refused because of too many starts in a short time is tried once more. With SysV
+// init, a script that knows no "status" is judged by its file with the process number or by the processes of its program.
+//
+// # Example
+//
+//	service { on = new, name = "postfix", state = "started", enabled = true }
+//	service { on = old, name = "dovecot", state = "stopped", processes = { "/usr/lib/dovecot/" } }
+//
+// # Result
+//
+//   - name (string): the service as the init system knows it, aliases resolved
+//   - running (boolean): whether it runs
+//   - state (string): the state in the init system's own words
+//   - pid (integer): its main process, where that is known
+//   - enabled (boolean): whether it is started at boot
 type serviceArgs struct {
 	// Host whose service it is.
 	On *host.View `lua:"on,required"`
@@ -64,9 +84,10 @@ type serviceState struct {
 	detail  string // "active (running)", "status 3"
 	problem string // why it is not running, where that is known
 	pid     int
-	boot    *bool  // started at boot; nil when the host cannot say
-	bootIs  string // the same in the host's own word: "enabled", "static"
-	fixed   string // why boot cannot be changed
+	boot    *bool    // started at boot; nil when the host cannot say
+	bootIs  string   // the same in the host's own word: "enabled", "static"
+	fixed   string   // why boot cannot be changed
+	also    []string // what would start it again and is stopped with it: sockets that listen for it
 }
 
 func (s *serviceState) word() string {
@@ -172,7 +193,7 @@ func (s *service) planState(ctx context.Context, now *serviceState, plan *module
 		if err != nil {
 			return err
 		}
-		if now.running || now.busy {
+		if now.running || now.busy || len(now.also) > 0 {
 			plan.Changes = append(plan.Changes, s.change("stop", now, "stopped"))
 		} else if len(left) > 0 {
 			plan.Changes = append(plan.Changes, module.Change{
@@ -188,10 +209,15 @@ func (s *service) planState(ctx context.Context, now *serviceState, plan *module
 }
 
 func (s *service) change(verb string, now *serviceState, after string) module.Change {
+	what, was := s.manager.name(), now.word()
+	if verb == "stop" && len(now.also) > 0 {
+		what += " and " + strings.Join(now.also, ", ")
+		was += ", " + strings.Join(now.also, ", ") + " active"
+	}
 	return module.Change{
-		Summary: verb + " " + s.manager.name(), Before: now.word(), After: after,
+		Summary: verb + " " + what, Before: was, After: after,
 		Apply: func(ctx context.Context, do *module.Apply) error {
-			do.Keep(module.Original{Host: s.args.On.Name(), Object: "service " + s.manager.name(), Value: now.word()})
+			do.Keep(module.Original{Host: s.args.On.Name(), Object: "service " + s.manager.name(), Value: was})
 			return s.carryOut(ctx, do, verb)
 		},
 	}

@@ -38,7 +38,7 @@ find /proc/[0-9]*/exe /proc/[0-9]*/ns/pid -maxdepth 0 -printf '%p %l\n' 2>/dev/n
 func findProcesses(ctx context.Context, v *host.View, patterns []string) ([]process, error) {
 	out, err := v.QueryScript(ctx, processTable)
 	if err != nil {
-		return nil, fmt.Errorf("cannot list the processes of %s: %w", v.Name(), err)
+		return nil, fmt.Errorf("cannot list the processes of %s: %w", v.Name(), why(err))
 	}
 	var found []process
 	for _, p := range listProcesses(out.Stdout) {
@@ -151,20 +151,21 @@ func family(table map[int]*process, self int) map[int]bool {
 	return own
 }
 
+const endScript = `for pid; do kill -TERM "$pid" 2>/dev/null; done; :`
+
 // endProcesses sends SIGTERM to those that have not had it yet. One that has ended in the meantime is no error.
 func endProcesses(ctx context.Context, h *host.Host, list []process, asked map[int]bool) error {
-	argv := []string{"/bin/sh", "-c", `for pid; do kill -TERM "$pid" 2>/dev/null; done; :`, "sh"}
-	n := len(argv)
+	var pids []string
 	for _, p := range list {
 		if !asked[p.pid] {
 			asked[p.pid] = true
-			argv = append(argv, strconv.Itoa(p.pid))
+			pids = append(pids, strconv.Itoa(p.pid))
 		}
 	}
-	if len(argv) == n {
+	if len(pids) == 0 {
 		return nil
 	}
-	_, err := h.Run(ctx, argv...)
+	_, err := h.RunCommand(ctx, host.Script(endScript, pids...))
 	return err
 }
 

@@ -20,23 +20,16 @@ type unit struct {
 	parts []map[string]string
 }
 
-// unitProperties are what is asked of a unit. Those that an old systemd does not know are left out by it.
-var unitProperties = []string{
-	"Id", "LoadState", "LoadError", "ActiveState", "SubState", "Type", "Result", "ExecMainStatus", "ExecMainCode", "MainPID", "Job",
-	"UnitFileState", "NeedDaemonReload", "CanReload", "ConditionResult", "ConsistsOf", "Wants", "Requires", "TriggeredBy", "RemainAfterExit",
-}
-
-// showUnits prints the properties named by $1 of the units that follow, an empty line between two units.
-const showUnits = `p=$1; shift; SYSTEMD_COLORS=0 LC_ALL=C exec systemctl show --no-pager $p -- "$@"`
+// unitShow prints properties of the units that are its arguments, with an empty line between two units. Properties that an
+// old systemd does not know are left out by it.
+const unitShow = `SYSTEMD_COLORS=0 LC_ALL=C exec systemctl show --no-pager -p Id -p LoadState -p ActiveState -p SubState -p Type \
+  -p Result -p ExecMainStatus -p MainPID -p Job -p UnitFileState -p NeedDaemonReload -p CanReload -p ConditionResult \
+  -p ConsistsOf -p Wants -p Requires -p TriggeredBy -p RemainAfterExit -- "$@"`
 
 func showUnit(ctx context.Context, v *host.View, names ...string) ([]map[string]string, error) {
-	options := make([]string, len(unitProperties))
-	for i, p := range unitProperties {
-		options[i] = "--property=" + p
-	}
-	out, err := v.QueryScript(ctx, showUnits, append([]string{strings.Join(options, " ")}, names...)...)
+	out, err := v.QueryScript(ctx, unitShow, names...)
 	if err != nil {
-		return nil, fmt.Errorf("cannot ask systemd of %s about %s: %w", v.Name(), strings.Join(names, ", "), err)
+		return nil, fmt.Errorf("cannot ask systemd of %s about %s: %w", v.Name(), strings.Join(names, ", "), why(err))
 	}
 	units := parseShow(out.Stdout)
 	if len(units) != len(names) {
@@ -116,6 +109,9 @@ func (u *unit) look(ctx context.Context, v *host.View) (*serviceState, error) {
 			return nil, err
 		}
 		s = joinParts(s, u.parts)
+	}
+	if s.also, err = u.sockets(ctx, v); err != nil {
+		return nil, err
 	}
 	return s, u.lookBoot(ctx, v, s)
 }
@@ -202,13 +198,18 @@ func joinParts(whole *serviceState, parts []map[string]string) *serviceState {
 	return &all
 }
 
+const (
+	unitEnabled = `LC_ALL=C systemctl is-enabled -- "$1" 2>/dev/null | tail -n 1`
+	unitLog     = `LC_ALL=C journalctl --no-pager -q -n 10 "$@" 2>/dev/null; :`
+)
+
 // lookBoot finds out whether the unit is started at boot. `is-enabled` also knows units that stand for an init script.
 func (u *unit) lookBoot(ctx context.Context, v *host.View, s *serviceState) error {
 	s.bootIs = u.show["UnitFileState"]
 	if s.bootIs == "" || s.bootIs == "generated" || s.bootIs == "bad" {
-		out, err := v.QueryScript(ctx, `LC_ALL=C systemctl is-enabled -- "$1" 2>/dev/null | tail -n 1`, u.id)
+		out, err := v.QueryScript(ctx, unitEnabled, u.id)
 		if err != nil {
-			return fmt.Errorf("cannot ask systemd of %s whether %s is enabled: %w", v.Name(), u.id, err)
+			return fmt.Errorf("cannot ask systemd of %s whether %s is enabled: %w", v.Name(), u.id, why(err))
 		}
 		s.bootIs = strings.TrimSpace(out.Stdout)
 	}
@@ -329,7 +330,7 @@ func (u *unit) enable(ctx context.Context, h *host.Host, on bool) error {
 		verb = "enable"
 	}
 	if err := u.tell(ctx, h, verb, "--", u.id); err != nil {
-		return fmt.Errorf("cannot %s %s on %s: %w", verb, u.name(), h.Name(), err)
+		return fmt.Errorf("cannot %s %s on %s: %w", verb, u.name(), h.Name(), why(err))
 	}
 	return nil
 }
@@ -348,7 +349,7 @@ func (u *unit) recent(ctx context.Context, v *host.View) []string {
 	for _, p := range u.parts {
 		names = append(names, "-u", p["Id"])
 	}
-	out, err := v.QueryScript(ctx, `LC_ALL=C journalctl --no-pager -q -n 10 "$@" 2>/dev/null; :`, names...)
+	out, err := v.QueryScript(ctx, unitLog, names...)
 	if err != nil {
 		return nil
 	}

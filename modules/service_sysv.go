@@ -99,7 +99,7 @@ type initReport struct {
 func (i *initScript) ask(ctx context.Context, v *host.View) (*initReport, error) {
 	out, err := v.QueryScript(ctx, initLook, i.script, i.pidFile)
 	if err != nil {
-		return nil, fmt.Errorf("cannot look at /etc/init.d/%s on %s: %w", i.script, v.Name(), err)
+		return nil, fmt.Errorf("cannot look at /etc/init.d/%s on %s: %w", i.script, v.Name(), why(why(err)))
 	}
 	return readInitReport(out.Stdout), nil
 }
@@ -224,16 +224,12 @@ func (i *initScript) enable(ctx context.Context, h *host.Host, on bool) error {
 	if on {
 		verb = "enable"
 	}
-	const update = `PATH=$PATH:/usr/sbin:/sbin
-command -v update-rc.d >/dev/null || exit 0
-if [ "$3" = none ]; then update-rc.d "$1" defaults >/dev/null || exit; fi
-update-rc.d "$1" "$2" 2>&1 || :`
 	links := "some"
 	if len(i.links) == 0 {
 		links = "none"
 	}
-	if _, err := h.RunCommand(ctx, host.Script(update, i.script, verb, links)); err != nil {
-		return fmt.Errorf("cannot %s %s on %s: %w", verb, i.script, h.Name(), err)
+	if _, err := h.RunCommand(ctx, host.Script(initEnable, i.script, verb, links)); err != nil {
+		return fmt.Errorf("cannot %s %s on %s: %w", verb, i.script, h.Name(), why(err))
 	}
 	r, err := i.ask(ctx, h.View)
 	if err != nil || r.starts() == on {
@@ -241,6 +237,12 @@ update-rc.d "$1" "$2" 2>&1 || :`
 	}
 	return i.relink(ctx, h, r.links, on)
 }
+
+// initEnable enables or disables ($2) the service $1, which has links in /etc/rcN.d or none ($3).
+const initEnable = `PATH=$PATH:/usr/sbin:/sbin
+command -v update-rc.d >/dev/null || exit 0
+if [ "$3" = none ]; then update-rc.d "$1" defaults >/dev/null || exit; fi
+update-rc.d "$1" "$2" 2>&1 || :`
 
 // relink turns S links into K links of the opposite order, or back, in the run levels in which services run.
 func (i *initScript) relink(ctx context.Context, h *host.Host, links []initLink, on bool) error {
@@ -255,20 +257,22 @@ func (i *initScript) relink(ctx context.Context, h *host.Host, links []initLink,
 		}
 		to := path.Join(path.Dir(l.path), fmt.Sprintf("%s%02d%s", letter, (100-l.order)%100, i.script))
 		if err := h.Files().Rename(ctx, l.path, to); err != nil {
-			return fmt.Errorf("cannot rename %s to %s on %s: %w", l.path, to, h.Name(), err)
+			return fmt.Errorf("cannot rename %s to %s on %s: %w", l.path, to, h.Name(), why(err))
 		}
 	}
 	return nil
 }
 
 func (i *initScript) recent(ctx context.Context, v *host.View) []string {
-	const tail = `for f in /var/log/syslog /var/log/daemon.log /var/log/mail.log /var/log/messages; do
-  [ -r "$f" ] && tail -n 300 "$f"
-done | grep -iF -e "$1" | sort -u | tail -n 10
-:`
-	out, err := v.QueryScript(ctx, tail, i.script)
+	out, err := v.QueryScript(ctx, initLog, i.script)
 	if err != nil {
 		return nil
 	}
 	return out.Lines()
 }
+
+// initLog prints the last lines that name a service in the logs of hosts without a journal.
+const initLog = `for f in /var/log/syslog /var/log/daemon.log /var/log/mail.log /var/log/messages; do
+  [ -r "$f" ] && tail -n 300 "$f"
+done | grep -iF -e "$1" | sort -u | tail -n 10
+:`

@@ -81,7 +81,7 @@ func (s *service) waitStopped(ctx context.Context, do *module.Apply, deadline ti
 		if err != nil {
 			return err
 		}
-		if !now.running && !now.busy {
+		if !now.running && !now.busy && len(now.also) == 0 {
 			return nil
 		}
 		if time.Now().After(deadline) {

@@ -20,6 +20,15 @@ func waitModules() []module.Module {
 	return []module.Module{module.Define("wait_for", "Waits until a port answers, a file is there or a command succeeds", planWaitFor)}
 }
 
+// waitForArgs is what is waited for. Give one of port, path and command.
+//
+// The step looks once, and when it is not so again and again; it never changes anything. In check mode it only looks.
+//
+// # Example
+//
+//	wait_for { on = new, port = 25, contains = "220 ", wait = "1m" }
+//	wait_for { address = "mail.example.org", port = 993 }
+//	wait_for { on = old, command = { "sh", "-c", "test -z \"$(find /var/spool/postfix/incoming -type f)\"" }, wait = "5m" }
 type waitForArgs struct {
 	// Host that is looked at: its files, its commands, and the ports as it sees them. Without it the runner itself connects to the port.
 	On *host.View `lua:"on"`
@@ -234,7 +243,7 @@ func (a *waitForArgs) lookPath(ctx context.Context) (string, error) {
 	info, err := a.On.Stat(ctx, a.Path)
 	there := err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("cannot look for %s on %s: %w", a.Path, a.On.Name(), err)
+		return "", fmt.Errorf("cannot look for %s on %s: %w", a.Path, a.On.Name(), why(err))
 	}
 	switch {
 	case a.State == "absent" && there:
@@ -250,7 +259,7 @@ func (a *waitForArgs) lookPath(ctx context.Context) (string, error) {
 	}
 	data, err := a.On.ReadFile(ctx, a.Path)
 	if err != nil {
-		return "", fmt.Errorf("cannot read %s on %s: %w", a.Path, a.On.Name(), err)
+		return "", fmt.Errorf("cannot read %s on %s: %w", a.Path, a.On.Name(), why(err))
 	}
 	if !strings.Contains(string(data), a.Contains) {
 		return "the text is not in it", nil

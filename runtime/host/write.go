@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -27,13 +28,22 @@ func (h *Host) WriteFile(ctx context.Context, name string, content []byte, attr 
 	if err := writeAside(ctx, files, aside, content, attr); err != nil {
 		// The context may be what failed; the half-written file must go all the same.
 		_ = files.Remove(context.WithoutCancel(ctx), aside)
-		return fmt.Errorf("cannot write %s: %w", name, err)
+		return writeError(name, err)
 	}
 	if err := files.Rename(ctx, aside, name); err != nil {
 		_ = files.Remove(context.WithoutCancel(ctx), aside)
-		return fmt.Errorf("cannot write %s: %w", name, err)
+		return writeError(name, err)
 	}
 	return nil
+}
+
+// writeError tells of the file that was to be written, not of the one beside it that the operator never named.
+func writeError(name string, err error) error {
+	var f *FileError
+	if errors.As(err, &f) {
+		return &FileError{Do: "write", Path: name, Why: f.Why, Err: f.Err}
+	}
+	return fmt.Errorf("cannot write %s: %w", name, err)
 }
 
 func writeAside(ctx context.Context, files Files, aside string, content []byte, attr Attr) error {

@@ -1,0 +1,123 @@
+---@meta
+-- What a recipe sees, for editors with the Lua language server. Written by `runner doc --types`; do not edit it by hand.
+
+---A host of the recipe.
+---@class Host
+---@field name string
+
+---A value that is never shown.
+---@class Secret
+
+---An error as pcall gives it. The methods of strings work on its message.
+---@class Error
+---@field message string
+---@field at string The place in the recipe, "mail.lua:12".
+---@field host? string
+---@field unreachable? boolean
+---@field hint? string
+
+---A time: "90s", "1h30m", "5d", or a number of seconds.
+---@alias Duration string|number
+
+---A size: "20M", in units of 1024, or a number of bytes.
+---@alias Size string|integer
+
+---@class ParamDeclaration
+---@field type? "string"|"number"|"boolean"|"list"|"table"|"secret" Without it, that of the default.
+---@field default? any
+---@field required? boolean
+---@field choices? string[]
+---@field help? string
+
+---@class RecipeDeclaration
+---@field name string
+---@field help? string
+---@field hosts? table<string, string> Name and what the host is for.
+---@field groups? table<string, string> Name and what the hosts are for.
+---@field params? table<string, ParamDeclaration|string>
+
+---Says what the recipe is and needs. It comes first, and once.
+---@param declaration RecipeDeclaration
+function recipe(declaration) end
+
+---The hosts that recipe { … } names.
+---@type table<string, Host>
+hosts = {}
+
+---The groups that recipe { … } names.
+---@type table<string, Host[]>
+groups = {}
+
+---The parameters that recipe { … } names.
+---@type table<string, any>
+params = {}
+
+---What later tasks need, also when the run is interrupted and resumed: texts, numbers, booleans and tables of them.
+---@type table<string, any>
+saved = {}
+
+---@class Runner
+---@field check boolean Whether nothing is to be changed (--check).
+---@field version string
+runner = {}
+
+---@class PhaseOptions
+---@field title? string
+---@field gate? string Question that must be answered with yes before the phase begins.
+
+---Begins a phase: the tasks below belong to it.
+---@param name string
+---@param options? PhaseOptions
+function phase(name, options) end
+
+---@class TaskOptions
+---@field undo? fun() Takes back what the task did.
+---@field unless? fun(): any Says that there is nothing to do: true, or why.
+
+---Declares a task.
+---@param name string
+---@param options TaskOptions
+---@param body fun()
+---@overload fun(name: string, body: fun())
+function task(name, options, body) end
+
+---Declares what is run once at the end of a phase in which a step with notify = name changed something.
+---@param name string
+---@param body fun()
+function handler(name, body) end
+
+---@class EachOptions
+---@field forks? integer How many hosts are worked on at a time.
+---@field max_failures? integer How many hosts may fail before no more are begun.
+
+---Runs a function for many hosts at the same time, and returns what it returned for each.
+---@param hosts Host[]
+---@param options EachOptions
+---@param fn fun(host: Host): any
+---@overload fun(hosts: Host[], fn: fun(host: Host): any): any[]
+---@return any[]
+function each(hosts, options, fn) end
+
+---Shows a text to the operator.
+---@param ... any
+function say(...) end
+
+---Ends the task with an error.
+---@param why string
+function fail(why) end
+
+---Asks the operator, who must answer yes for the task to go on.
+---@param question string
+---@return true
+function ask(question) end
+
+---Runs a Lua file beside the recipe, once, and returns what it returns.
+---@param name string
+---@return any
+function require(name) end
+
+---A secret, from an environment variable, a file or a question.
+---@param from { env?: string, file?: string, prompt?: string }
+---@return Secret
+function secret(from) end
+

@@ -1,0 +1,463 @@
+---@meta
+-- What a recipe sees, for editors with the Lua language server. Written by `runner doc --types`; do not edit it by hand.
+
+---A host of the recipe.
+---@class Host
+---@field name string
+
+---A value that is never shown.
+---@class Secret
+
+---An error as pcall gives it. The methods of strings work on its message.
+---@class Error
+---@field message string
+---@field at string The place in the recipe, "mail.lua:12".
+---@field host? string
+---@field unreachable? boolean
+---@field hint? string
+
+---A time: "90s", "1h30m", "5d", or a number of seconds.
+---@alias Duration string|number
+
+---A size: "20M", in units of 1024, or a number of bytes.
+---@alias Size string|integer
+
+---@class ParamDeclaration
+---@field type? "string"|"number"|"boolean"|"list"|"table"|"secret" Without it, that of the default.
+---@field default? any
+---@field required? boolean
+---@field choices? string[]
+---@field help? string
+
+---@class RecipeDeclaration
+---@field name string
+---@field help? string
+---@field hosts? table<string, string> Name and what the host is for.
+---@field groups? table<string, string> Name and what the hosts are for.
+---@field params? table<string, ParamDeclaration|string>
+
+---Says what the recipe is and needs. It comes first, and once.
+---@param declaration RecipeDeclaration
+function recipe(declaration) end
+
+---The hosts that recipe { … } names.
+---@type table<string, Host>
+hosts = {}
+
+---The groups that recipe { … } names.
+---@type table<string, Host[]>
+groups = {}
+
+---The parameters that recipe { … } names.
+---@type table<string, any>
+params = {}
+
+---What later tasks need, also when the run is interrupted and resumed: texts, numbers, booleans and tables of them.
+---@type table<string, any>
+saved = {}
+
+---@class Runner
+---@field check boolean Whether nothing is to be changed (--check).
+---@field version string
+runner = {}
+
+---@class PhaseOptions
+---@field title? string
+---@field gate? string Question that must be answered with yes before the phase begins.
+
+---Begins a phase: the tasks below belong to it.
+---@param name string
+---@param options? PhaseOptions
+function phase(name, options) end
+
+---@class TaskOptions
+---@field undo? fun() Takes back what the task did.
+---@field unless? fun(): any Says that there is nothing to do: true, or why.
+
+---Declares a task.
+---@param name string
+---@param options TaskOptions
+---@param body fun()
+---@overload fun(name: string, body: fun())
+function task(name, options, body) end
+
+---Declares what is run once at the end of a phase in which a step with notify = name changed something.
+---@param name string
+---@param body fun()
+function handler(name, body) end
+
+---@class EachOptions
+---@field forks? integer How many hosts are worked on at a time.
+---@field max_failures? integer How many hosts may fail before no more are begun.
+
+---Runs a function for many hosts at the same time, and returns what it returned for each.
+---@param hosts Host[]
+---@param options EachOptions
+---@param fn fun(host: Host): any
+---@overload fun(hosts: Host[], fn: fun(host: Host): any): any[]
+---@return any[]
+function each(hosts, options, fn) end
+
+---Shows a text to the operator.
+---@param ... any
+function say(...) end
+
+---Ends the task with an error.
+---@param why string
+function fail(why) end
+
+---Asks the operator, who must answer yes for the task to go on.
+---@param question string
+---@return true
+function ask(question) end
+
+---Runs a Lua file beside the recipe, once, and returns what it returns.
+---@param name string
+---@return any
+function require(name) end
+
+---A secret, from an environment variable, a file or a question.
+---@param from { env?: string, file?: string, prompt?: string }
+---@return Secret
+function secret(from) end
+
+---What every step takes beside the arguments of its module.
+---@class StepOptions
+---@field title? string Shown instead of the module's name.
+---@field notify? string|string[] Handlers that are run at the end of the phase when the step changed something.
+---@field sudo? boolean Whether the step is done as root. Without it as the site says of the host.
+---@field timeout? Duration How long the step may take. Without it, as long as it takes.
+---@field retries? integer How many more times it is tried after a failure.
+---@field delay? Duration Time between two tries.
+---@field ignore_errors? boolean Whether the task goes on after a failure. The result then has failed = true and the error.
+
+---What every step returns.
+---@class StepResult
+---@field changed boolean Whether the step changed something.
+---@field failed? boolean With ignore_errors: the step failed.
+---@field error? string With ignore_errors: why.
+
+---The result of a module that does not say what it returns.
+---@class AnyResult : StepResult
+---@field [string] any
+
+---@class command.args : StepOptions
+---@field on Host Host that runs it.
+---@field argv? string[] The program and its arguments. They reach it as they are: no shell reads them, so nothing needs quoting. Never put a password here.
+---@field script? string Text for /bin/sh, where a program alone is not enough; argv are then its "$1", "$2" and so on.
+---@field creates? string Path that the program makes: when it is there already nothing is run.
+---@field removes? string Path that the program takes away: when it is not there nothing is run.
+---@field reads? boolean Whether the program only looks. It is then run in check mode too, and is never a change.
+---@field stdin? string|Secret What the program reads from its standard input; the place for a password. A string or a secret.
+---@field dir? string Folder in which it is run; without it the home folder of the user.
+---@field env? table<string, string> Added to its environment. Never a password: other users of the host can see it.
+---@field ok? integer[] Exit statuses that are no failure. Default: 0.
+
+---@class command.result : StepResult
+---@field stdout string what it printed
+---@field stderr string what it printed as errors
+---@field lines string[] stdout by lines
+---@field status integer its exit status
+
+---Runs a program on a host.
+---
+---It is run each time, and counts as a change, unless creates or removes says that its work is done, or reads that it has none to do.
+---@param args command.args
+---@return command.result
+function command(args) end
+
+---@class dns_check.args : StepOptions
+---@field domains string[] The domains, such as { "example.org" }. Names with other letters than ASCII are given in their xn-- form.
+---@field mx? string|string[] The MX that each domain is to have: the name of a host, or a list of names. "10 mail.example.org" demands the preference too, "." is the null MX of a domain that takes no mail. Nothing more and nothing less may be there. Without it the domains are only looked at.
+---@field wait? Duration How long to wait until every name server of every domain says so. Without it a server that does not is an error.
+---@field interval? Duration Time between two looks while waiting. Default: 10s.
+---@field ttl_max? Duration The largest TTL that the MX records may have.
+---@field on? Host Host through whose connection the servers are asked, over TCP. Without it the runner asks them itself.
+---@field resolver? string Address of the resolver that says where the name servers are, "192.0.2.1" or "192.0.2.1:5353". Without it those of /etc/resolv.conf.
+---@field port? integer Port of the name servers, for a rehearsal that cannot use the usual one. Default: 53.
+
+---@class dns_check.result : StepResult
+---@field agreed boolean whether all is as wanted
+---@field domains table<string, any> a table for each domain: agreed, exists, zone, mx (names of hosts), ttl (seconds), serial, addresses (of each MX), notes, problems, and servers, a list of tables with name, address, known, says, mx, ttl, serial
+
+---Asks all authoritative name servers of domains for their MX, and waits until they agree.
+---
+---A domain is as wanted when every address of every name server, those of the delegation as well as those that the zone names, answers with authority and with exactly this MX. A server that does not answer, or not with authority, is unknown, and that is never as wanted; only an address to which this machine has no route (IPv6) is left out when the same server answers at another one. An MX that is an alias or has no address is never as wanted. The name of an MX is never asked for at a resolver, which would remember that it is not there yet.
+---@param args dns_check.args
+---@return dns_check.result
+function dns_check(args) end
+
+---@class file.args : StepOptions
+---@field on Host Host that has the file.
+---@field path string Whole path of the file, folder or link.
+---@field state? "file"|"directory"|"link"|"absent" What is to be there. With "absent" whatever is there is removed. Default: file.
+---@field content? string|Secret The whole content of the file. A string, or a secret: then neither it nor what was there before is shown.
+---@field template? string The whole content as a template of Go's text/template: "listen = {{ .address }}". Functions: join, lower, upper, replace, quote (for a shell).
+---@field vars? table<string, any> The values of the template.
+---@field line? string A line that is to stand in the file; the rest of it is left alone.
+---@field match? string Regular expression (Go's RE2). Of the lines that match, the last one becomes line; when none matches, line is added at the end.
+---@field after? string Regular expression. Where line is to be added it is put below the last line that matches, not at the end.
+---@field without? string Regular expression. Lines that match are taken out; line itself is never taken out.
+---@field mode? string Permissions in octal, such as "0640". Without it those of the file stay; a new file gets 0644 (0600 when it holds a secret), a folder 0755.
+---@field owner? string User who is to own it, by name or number. Without it the owner stays.
+---@field group? string Group that is to own it, by name or number. Without it the group stays.
+---@field target? string Where a link points.
+---@field create? boolean Whether a file that is not there is made, with line in it or empty. With content or template it always is.
+---@field recurse? boolean Whether a folder is removed with all that is in it.
+---@field backup? boolean Whether what is overwritten or removed is kept: below /var/backups/runner, or ~/.runner/backups of a user who is not root. Default: true.
+
+---@class file.result : StepResult
+---@field path string the path, or where the link at the path leads
+---@field exists boolean whether there is something
+---@field mode string permissions in octal
+---@field uid integer number of the owner
+---@field gid integer number of the group
+---@field size integer bytes
+
+---Writes, edits, makes and removes files, folders and links.
+---
+---A file is written beside its path and renamed over it, so that there is the old one or the new one at every moment. Its mode and owner stay unless others are asked for. A symbolic link is followed, unless it belongs to another user and lies in a folder in which everybody may write. What is overwritten or removed is copied first. The content of files that not everybody on the host may read is not shown.
+---@param args file.args
+---@return file.result
+function file(args) end
+
+---@class maildir_sync.args : StepOptions
+---@field from Host Host that the mailboxes come from.
+---@field to Host Host that they go to. It may be the host that runner itself runs on, which is the fastest way.
+---@field path? string Directory of all mailboxes on from: it holds a directory for each domain, these one for each user. Default: /var/vmail.
+---@field target? string The same on to; path when it is not given.
+---@field domains? string[] Only these domains, by the names of their directories. Empty: all.
+---@field users? string[] Only these users: "john@example.org", or "john" in any domain. Empty: all.
+---@field exclude? string[] Folders to leave out on both sides, as shell patterns without the leading dot: "Trash", "Junk*". Folders in them too.
+---@field owner? string User that Dovecot reads the mailboxes as on to, by name, with ":group" if that is not the user's own. When it is not given: the owner of target unless that is root, else vmail.
+---@field lowercase? boolean Write the directories of domains and users in small letters on to, where Dovecot since 2.1 looks for them.
+---@field mode? "warm"|"final"|"late"|"reverse" What the pass may do. warm: the source is in use; adds and renames, removes nothing. final: the source is quiet; makes the target equal. late: the target is in use; adds what has reached the source since the final pass. reverse: the same, back to where the final pass came from. Default: warm.
+---@field max_delete? any How many messages a final pass may take away: a number, or a share of those on the target ("5%", the default).
+---@field full? boolean List every mailbox. Otherwise those of accounts are skipped whose directories, on both hosts, did not change since a pass found them equal; runner remembers that in its cache directory (~/.cache/runner).
+---@field streams? integer How many transfers run at once. 0: as many as serve.
+---@field rate? Size The most bytes a second that are read from from, such as "20M". 0: no limit.
+
+---Copies the mailboxes below a directory to another host.
+---@class maildir_sync
+---@overload fun(args: maildir_sync.args): AnyResult
+maildir_sync = {}
+
+---@class maildir_sync.live.args : StepOptions
+---@field on Host Host whose mailboxes are in use from now on.
+---@field target? string Directory of all mailboxes there. Default: /var/vmail.
+---@field domains? string[] Only these domains are in use; others can still be moved here. Empty: all.
+
+---Declares that mailboxes are in use on their new host, so that no pass removes or renames there any more.
+---@param args maildir_sync.live.args
+---@return AnyResult
+function maildir_sync.live(args) end
+
+---@class maildir_sync.status.args : StepOptions
+---@field on Host Host to look at.
+---@field target? string Directory of all mailboxes there. Default: /var/vmail.
+
+---Tells whether mailboxes are declared live and when the last final pass was.
+---@param args maildir_sync.status.args
+---@return AnyResult
+function maildir_sync.status(args) end
+
+---@class maildir_sync.verify.args : StepOptions
+---@field from Host Host that the mailboxes come from.
+---@field to Host Host that they go to. It may be the host that runner itself runs on, which is the fastest way.
+---@field path? string Directory of all mailboxes on from: it holds a directory for each domain, these one for each user. Default: /var/vmail.
+---@field target? string The same on to; path when it is not given.
+---@field domains? string[] Only these domains, by the names of their directories. Empty: all.
+---@field users? string[] Only these users: "john@example.org", or "john" in any domain. Empty: all.
+---@field exclude? string[] Folders to leave out on both sides, as shell patterns without the leading dot: "Trash", "Junk*". Folders in them too.
+---@field owner? string User that Dovecot reads the mailboxes as on to, by name, with ":group" if that is not the user's own. When it is not given: the owner of target unless that is root, else vmail.
+---@field lowercase? boolean Write the directories of domains and users in small letters on to, where Dovecot since 2.1 looks for them.
+---@field content? boolean Also compare the content of every message, by a SHA-256 that each host computes. Takes as long as reading all mails.
+
+---Compares the mailboxes of two hosts, message by message.
+---@param args maildir_sync.verify.args
+---@return AnyResult
+function maildir_sync.verify(args) end
+
+---@class mysql.column.args : StepOptions
+---@field on Host Host of the server.
+---@field database string Database of the table.
+---@field table string Table of the column.
+---@field column string Column. It must be there unless create is set.
+---@field type string Definition as in ALTER TABLE: "varchar(150) NOT NULL". What it does not say (character set, NULL, DEFAULT …) stays as it is. A type that a value of the column does not fit into is refused.
+---@field create? boolean Add the column when the table does not have it.
+---@field user? string Account of the server.
+---@field password? string|Secret Its password.
+---@field socket? string Path of the server's socket on its host, when it is not where Debian has it.
+---@field host? string Address of the server as seen from its host; a server on the host itself is reached at its socket, then at 127.0.0.1.
+---@field port? integer TCP port of the server. Default 3306.
+
+mysql = {}
+
+---Sees to it that a column has a type.
+---@param args mysql.column.args
+---@return AnyResult
+function mysql.column(args) end
+
+---@class mysql.copy.args.columns
+---@field type? string Definition as in ALTER TABLE: "varchar(150) NOT NULL". What it does not say (character set, NULL, DEFAULT …) stays as on the source.
+---@field value? string SQL expression that gives the column's value, computed from the source's row: "CASE WHEN password REGEXP '^[0-9a-f]{32}$' THEN CONCAT('{PLAIN-MD5}', password) ELSE password END".
+
+---@class mysql.copy.args.from_login
+---@field user? string Account of the server.
+---@field password? string|Secret Its password.
+---@field socket? string Path of the server's socket on its host, when it is not where Debian has it.
+---@field host? string Address of the server as seen from its host; a server on the host itself is reached at its socket, then at 127.0.0.1.
+---@field port? integer TCP port of the server. Default 3306.
+
+---@class mysql.copy.args.to_login
+---@field user? string Account of the server.
+---@field password? string|Secret Its password.
+---@field socket? string Path of the server's socket on its host, when it is not where Debian has it.
+---@field host? string Address of the server as seen from its host; a server on the host itself is reached at its socket, then at 127.0.0.1.
+---@field port? integer TCP port of the server. Default 3306.
+
+---@class mysql.copy.args : StepOptions
+---@field from Host Host to copy from. Nothing is changed there.
+---@field to Host Host to copy to.
+---@field database string Database to copy: all its tables and views with their rows, indexes, keys and triggers. Stored routines and events are told and not copied.
+---@field target_database? string Its name on the target. Default: the same. Tables that only the target has are told and left alone.
+---@field backup? boolean Dump the target database into backup_dir before it is changed. Default: true.
+---@field backup_dir? string Directory on the target for that dump. Default: /var/backups/runner.
+---@field columns? table<string, mysql.copy.args.columns> Columns that are to be otherwise than on the source, by "table.column".
+---@field from_login? mysql.copy.args.from_login Login at the source; see mysql.query.
+---@field to_login? mysql.copy.args.to_login Login at the target; see mysql.query.
+
+---Makes a database on one server what it is on another.
+---@param args mysql.copy.args
+---@return AnyResult
+function mysql.copy(args) end
+
+---@class mysql.dump.args : StepOptions
+---@field on Host Host of the server, and of the file.
+---@field database string Database to dump, with its triggers and routines.
+---@field path string File to write, with mode 0600; packed when it ends in .gz. A file of that name is replaced once the new one is complete.
+---@field tables? string[] Only these tables.
+---@field user? string Account of the server.
+---@field password? string|Secret Its password.
+---@field socket? string Path of the server's socket on its host, when it is not where Debian has it.
+---@field host? string Address of the server as seen from its host; a server on the host itself is reached at its socket, then at 127.0.0.1.
+---@field port? integer TCP port of the server. Default 3306.
+
+---Dumps a database into a file on its host.
+---@param args mysql.dump.args
+---@return AnyResult
+function mysql.dump(args) end
+
+---@class mysql.exec.args : StepOptions
+---@field on Host Host of the server.
+---@field database? string Database to be in.
+---@field sql string One statement. A ? stands for an argument. Data that does not fit its column is an error, never cut.
+---@field args? any[] Values for the question marks, in their order.
+---@field unless? string Query that tells whether there is anything to do: when it returns a row, there is not. Without it the statement runs each time.
+---@field user? string Account of the server.
+---@field password? string|Secret Its password.
+---@field socket? string Path of the server's socket on its host, when it is not where Debian has it.
+---@field host? string Address of the server as seen from its host; a server on the host itself is reached at its socket, then at 127.0.0.1.
+---@field port? integer TCP port of the server. Default 3306.
+
+---Runs a statement on a MySQL or MariaDB server.
+---@param args mysql.exec.args
+---@return AnyResult
+function mysql.exec(args) end
+
+---@class mysql.load.args : StepOptions
+---@field on Host Host of the server, and of the file.
+---@field database string Database to load into; it is created when it is not there.
+---@field path string File of SQL; unpacked when it ends in .gz. A dump that ends in the middle is refused.
+---@field backup? boolean Dump the database into backup_dir before it is changed. Default: true.
+---@field backup_dir? string Directory for that dump. Default: /var/backups/runner.
+---@field user? string Account of the server.
+---@field password? string|Secret Its password.
+---@field socket? string Path of the server's socket on its host, when it is not where Debian has it.
+---@field host? string Address of the server as seen from its host; a server on the host itself is reached at its socket, then at 127.0.0.1.
+---@field port? integer TCP port of the server. Default 3306.
+
+---Loads a file of SQL on the host into a database.
+---@param args mysql.load.args
+---@return AnyResult
+function mysql.load(args) end
+
+---@class mysql.query.args : StepOptions
+---@field on Host Host of the server.
+---@field database? string Database to be in.
+---@field sql string Statement that changes nothing: SELECT, SHOW, DESCRIBE or EXPLAIN. A ? stands for an argument.
+---@field args? any[] Values for the question marks, in their order.
+---@field user? string Account of the server.
+---@field password? string|Secret Its password.
+---@field socket? string Path of the server's socket on its host, when it is not where Debian has it.
+---@field host? string Address of the server as seen from its host; a server on the host itself is reached at its socket, then at 127.0.0.1.
+---@field port? integer TCP port of the server. Default 3306.
+
+---Asks a MySQL or MariaDB server and returns the rows.
+---@param args mysql.query.args
+---@return AnyResult
+function mysql.query(args) end
+
+---@class postconf.args : StepOptions
+---@field on Host Host whose Postfix it is.
+---@field set? table<string, any> Parameters to set in main.cf, such as { soft_bounce = "yes" }. true and false are written as yes and no, a list with commas.
+---@field unset? string[] Parameters to take out of main.cf, so that Postfix's own default holds again.
+---@field get? string[] Parameters to read. Without set, unset and get every parameter that stands in main.cf is read.
+---@field reload? boolean Whether a running Postfix is told to read its configuration again when something was changed.
+---@field config_dir? string Folder of main.cf, for a host with more than one Postfix; as postconf -c.
+
+---@class postconf.result : StepResult
+---@field values table<string, string> the parameters of set, unset and get, or all that stand in main.cf, as they are now
+---@field before table<string, string> those of set and unset that stood in main.cf, as they were
+---@field absent string[] those of set and unset that did not stand in main.cf
+---@field config_dir string folder of main.cf
+---@field restart_needed boolean something was changed that a reload does not bring into effect (inet_interfaces, inet_protocols)
+
+---Reads, sets and unsets parameters in Postfix's main.cf.
+---
+---A name that nothing in Postfix would ever read is refused. White space is compared as Postfix sees it. What was there before is returned and stands in the journal: r = postconf { … }, and later postconf { set = r.before, unset = r.absent }, goes back.
+---@param args postconf.args
+---@return postconf.result
+function postconf(args) end
+
+---@class service.args : StepOptions
+---@field on Host Host whose service it is.
+---@field name string Name of the service as systemctl or /etc/init.d knows it: "postfix". On hosts with systemd also another unit, such as "backup.timer".
+---@field state? "started"|"stopped"|"restarted"|"reloaded" What the service is to be. "started" and "stopped" do nothing when it is so already. "restarted" and "reloaded" are done each time; restarting starts a stopped service, reloading leaves a stopped one alone.
+---@field enabled? boolean Whether the service is started when the host boots.
+---@field wait? Duration How long to wait until the service is as it should be. Default: 90s.
+---@field processes? string[] Programs of which no process may be left before the service counts as stopped: the name of a program ("imap"), its whole path, or a folder with a slash at its end ("/usr/lib/dovecot/": whatever program lies there). Dovecot under SysV init needs it: its imap processes go on accepting changes for half a minute after the service was stopped.
+---@field kill_after? Duration How long such processes may take to end by themselves before they are sent SIGTERM. Default: 10s.
+---@field pid_file? string File with the process number of the service, for an old init script that knows no "status" and keeps its file in an unusual place.
+
+---@class service.result : StepResult
+---@field name string the service as the init system knows it, aliases resolved
+---@field running boolean whether it runs
+---@field state string the state in the init system's own words
+---@field pid integer its main process, where that is known
+---@field enabled boolean whether it is started at boot
+
+---Starts, stops, restarts, reloads and enables a service.
+---
+---A step ends when the service is what it should be, not when the init system was told: one that ends right after its start is a failure, and the error has the last lines that it logged. With systemd, a service that only stands for others (Debian's postfix.service) runs when those run; a socket that would start a stopped service again is stopped with it; a unit file that was changed is read again first; a start that was refused because of too many starts in a short time is tried once more. With SysV init, a script that knows no "status" is judged by its file with the process number or by the processes of its program.
+---@param args service.args
+---@return service.result
+function service(args) end
+
+---@class wait_for.args : StepOptions
+---@field on? Host Host that is looked at: its files, its commands, and the ports as it sees them. Without it the runner itself connects to the port.
+---@field port? integer TCP port to connect to.
+---@field address? string Name or address to connect to. With on, the host itself unless another one is named.
+---@field path? string Path of a file or folder.
+---@field command? string[] Program with its arguments that looks, changes nothing, and ends with status 0 when it is so. It is run again and again.
+---@field state? "present"|"absent"|"open"|"closed" What to wait for: a port that is "open" or "closed", a path or a success of the command that is "present" or "absent". Without it "open" or "present".
+---@field contains? string Text that the port must say first, that must be in the file or in what the command prints.
+---@field wait? Duration How long to wait. Default: 30s.
+---@field interval? Duration Time between two looks. Default: 1s.
+
+---Waits until a port answers, a file is there or a command succeeds.
+---
+---The step looks once, and when it is not so again and again; it never changes anything. In check mode it only looks.
+---@param args wait_for.args
+---@return AnyResult
+function wait_for(args) end
