@@ -78,6 +78,45 @@ func (a *maildirScope) options() maildir.Options {
 	}
 }
 
+// maildirSyncArgs are the arguments of maildir_sync.
+//
+// A message never changes, and its file name up to ":2," identifies it. So a pass copies what is missing, renames on the new
+// host what was renamed on the old one (a change of flags, a move from new/ to cur/ or to another folder), and sends no
+// message twice. A message becomes visible whole or not at all; a pass that was broken off is gone on with by the next.
+// dovecot-uidlist, dovecot-keywords, subscriptions, sieve scripts and whatever else an account holds follow the messages;
+// Dovecot's index caches do not, and those of a mailbox that changes are removed on the new host, where Dovecot must not
+// serve these mailboxes before they are declared live.
+//
+// Run it warm as often as you like while the old server is in use. When it is frozen, one final pass makes the new host
+// equal: what the old server does not have any more is put aside, beside the target (/var/vmail.quarantine-DATE), within
+// accounts that the old server has and up to max_delete. After [maildir_sync.live] only late passes are possible: they add
+// what has reached the old server since the final pass. The old host needs find, xargs and tar of GNU, no older than
+// Debian 5's; the new one perl-base, unless runner runs there itself.
+//
+// # Example
+//
+//	maildir_sync { from = old, to = new }
+//	maildir_sync { from = old, to = new, mode = "final", domains = { "example.org" }, max_delete = "5%" }
+//
+// # Result
+//
+//   - messages (integer): messages on from
+//   - bytes (integer): their size
+//   - mailboxes (integer): mailboxes on from
+//   - skipped_mailboxes (integer): those of them that were not listed because their accounts did not change
+//   - copied (integer): messages that were sent
+//   - copied_bytes (integer): their size
+//   - renamed (integer): messages that were renamed on to
+//   - linked (integer): messages that got a further name on to
+//   - quarantined (integer): messages that were put aside
+//   - quarantine (string): the directory where they are now
+//   - vanished (integer): messages that had gone when they were to be read; the next pass looks again
+//   - target_only (integer): accounts that only to has; they are never touched
+//   - absent (list of string): domains asked for of which from has no directory
+//   - left (list of string): what stays behind, and why; the first 20
+//   - left_count (integer): how much that is in all
+//   - seconds (number): how long it took
+//   - next_pass_seconds (number): how long the next pass would take, if little happens until then
 type maildirSyncArgs struct {
 	maildirScope
 	// What the pass may do. warm: the source is in use; adds and renames, removes nothing. final: the source is quiet; makes
@@ -85,7 +124,7 @@ type maildirSyncArgs struct {
 	// same, back to where the final pass came from.
 	Mode string `lua:"mode" choice:"warm,final,late,reverse" default:"warm"`
 	// How many messages a final pass may take away: a number, or a share of those on the target ("5%", the default).
-	MaxDelete any `lua:"max_delete"`
+	MaxDelete any `lua:"max_delete" type:"integer or string"`
 	// List every mailbox. Otherwise those of accounts are skipped whose directories, on both hosts, did not change since a
 	// pass found them equal; runner remembers that in its cache directory (~/.cache/runner).
 	Full bool `lua:"full"`
@@ -129,7 +168,7 @@ func planMaildirSync(ctx context.Context, a *maildirSyncArgs) (*module.Plan, err
 			"messages": c.Messages, "bytes": c.Bytes, "mailboxes": c.Mailboxes, "target_only": c.TargetOnly,
 			"copied": int64(0), "renamed": int64(0), "linked": int64(0), "quarantined": int64(0), "vanished": int64(0),
 			"copied_bytes": int64(0), "left": leftList(pass), "left_count": int64(pass.LeftCount),
-			"seconds": pass.Listing.Seconds(), "next_pass_seconds": pass.NextPass(), "skipped_mailboxes": c.Skipped,
+			"absent": pass.Absent, "seconds": pass.Listing.Seconds(), "next_pass_seconds": pass.NextPass(), "skipped_mailboxes": c.Skipped,
 		},
 		Note: maildirNote(pass),
 	}
@@ -173,6 +212,9 @@ func maildirNote(p *maildir.Pass) string {
 	}
 	if n := p.Counts.Conflicts; n > 0 {
 		parts = append(parts, fmt.Sprintf("%s messages of another size are left to the final pass", maildir.Number(n)))
+	}
+	if len(p.Absent) > 0 {
+		parts = append(parts, "no mailboxes of "+strings.Join(p.Absent, ", "))
 	}
 	if p.LeftCount > 0 {
 		parts = append(parts, fmt.Sprintf("%s stay behind (%s: %s)", maildir.Number(int64(p.LeftCount)), p.Left[0].Path, p.Left[0].Why))

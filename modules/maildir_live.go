@@ -11,6 +11,20 @@ import (
 	"runner/runtime/module"
 )
 
+// maildirLiveArgs are the arguments of maildir_sync.live.
+//
+// From then on warm and final passes into these mailboxes are refused: they would undo what users do there. The mark is a
+// file beside the mailboxes (/var/vmail.runner/live.json).
+//
+// # Example
+//
+//	maildir_sync.live { on = new }
+//
+// # Result
+//
+//   - live (boolean): whether all of the directory is live
+//   - since (string): since when, as 2026-11-23T15:30:00Z
+//   - domains (table): since when single domains are
 type maildirLiveArgs struct {
 	// Host whose mailboxes are in use from now on.
 	On *host.View `lua:"on,required"`
@@ -70,6 +84,20 @@ func liveOutput(l *maildir.Live) map[string]any {
 	return out
 }
 
+// maildirStatusArgs are the arguments of maildir_sync.status.
+//
+// # Example
+//
+//	local state = maildir_sync.status { on = new }
+//	if state.live then fail("the new server is in use since " .. state.since) end
+//
+// # Result
+//
+//   - live (boolean): whether all of the directory is live
+//   - since (string): since when, as 2026-11-23T15:30:00Z
+//   - domains (table): since when single domains are
+//   - last_final (string): when the last final pass into the directory was
+//   - finals (list of table): the last final pass of each source: from, path, time, messages, bytes
 type maildirStatusArgs struct {
 	// Host to look at.
 	On *host.View `lua:"on,required"`

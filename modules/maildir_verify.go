@@ -8,6 +8,26 @@ import (
 	"runner/runtime/module"
 )
 
+// maildirVerifyArgs are the arguments of maildir_sync.verify.
+//
+// Both sides are listed in full. Compared are names with flags, sizes, times (a message's time is its INTERNALDATE), owner
+// and mode on the new host, and the content of dovecot-uidlist, dovecot-keywords, subscriptions and all other files that
+// are no messages. A difference fails the step, and the first twenty are named.
+//
+// # Example
+//
+//	maildir_sync.verify { from = old, to = new, content = true }
+//
+// # Result
+//
+//   - messages (integer): messages compared
+//   - bytes (integer): their size
+//   - mailboxes (integer): mailboxes compared
+//   - files (integer): other files compared
+//   - hashed (integer): files whose content was compared
+//   - differences (integer): 0, or the step has failed
+//   - domains (table): messages, bytes and mailboxes of each domain
+//   - target_only (integer): accounts that only to has; they are not compared
 type maildirVerifyArgs struct {
 	maildirScope
 	// Also compare the content of every message, by a SHA-256 that each host computes. Takes as long as reading all mails.

@@ -214,6 +214,13 @@ func TestSelection(t *testing.T) {
 		if p.Counts.Quarantine+p.Counts.FilesAway != 0 {
 			t.Errorf("an excluded folder is touched: %+v", p.Counts)
 		}
+		// A domain without mailboxes is told, and is no error unless there is no other.
+		o.Domains = []string{"example.com", "example.org"}
+		p, _, err = w.try(o)
+		must(t, err)
+		if diff := cmp.Diff([]string{"example.com"}, p.Absent); diff != "" {
+			t.Error(diff)
+		}
 		o.Domains = []string{"example.com"}
 		w.refused(o, "cannot find the domain example.com")
 	})
@@ -225,7 +232,7 @@ func TestLowercase(t *testing.T) {
 		write(t, filepath.Join(box, "cur", "1.A:2,S"), "x", epoch)
 		write(t, filepath.Join(makeBox(t, box, ".Sent Items"), "cur", "1.B:2,S"), "x", epoch)
 		o := w.with(Final)
-		o.Lowercase = true
+		o.Lowercase, o.Domains = true, []string{"example.org"}
 		_, _, err := w.try(o)
 		must(t, err)
 		if _, err := os.Stat(filepath.Join(w.dst, "example.org/john/Maildir/.Sent Items/cur/1.B:2,S")); err != nil {

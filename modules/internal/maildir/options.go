@@ -186,18 +186,31 @@ if [ -z "$2" ] || [ -n "$(printf %s "$2" | tr -d 0-9)" ]; then getent group "$2"
 	return found, nil
 }
 
-// presentDomains are those of the chosen domains that are directories of a side.
-func presentDomains(ctx context.Context, s side, domains []string) (present, missing []string, err error) {
+// presentDomains are the directories of a side that the chosen domains are, and the domains that have none. Where the
+// target writes small letters, a source's directory may have others than the domain was given in.
+func presentDomains(ctx context.Context, s side, domains []string, fold bool) (present, missing []string, err error) {
+	if len(domains) == 0 {
+		return nil, nil, nil
+	}
+	entries, err := s.view.ReadDir(ctx, s.root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("cannot list the mailboxes of %s: %w", s, errNoRoot)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot look for domains in %s: %w", s, err)
+	}
 	for _, d := range domains {
-		info, err := s.view.Lstat(ctx, s.root+"/"+d)
-		switch {
-		case err == nil && info.Mode.IsDir():
-			present = append(present, d)
-		case err == nil || errors.Is(err, fs.ErrNotExist):
+		found := false
+		for _, e := range entries {
+			if name := nameOf(e.Path); e.Mode.IsDir() && (name == d || fold && strings.EqualFold(name, d)) {
+				present = append(present, name)
+				found = true
+			}
+		}
+		if !found {
 			missing = append(missing, d)
-		default:
-			return nil, nil, fmt.Errorf("cannot look for the domain %s in %s: %w", d, s, err)
 		}
 	}
-	return slices.Clip(present), missing, nil
+	slices.Sort(present)
+	return slices.Compact(present), missing, nil
 }

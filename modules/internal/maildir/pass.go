@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -46,6 +45,7 @@ const maxLeft = 20
 // Pass is the work that a look at both sides found.
 type Pass struct {
 	Counts     Counts
+	Absent     []string // domains asked for that the source has no directory of
 	Left       []Left
 	LeftCount  int
 	Listing    time.Duration // what looking at both sides took
@@ -100,10 +100,11 @@ func Look(ctx context.Context, o Options) (*Pass, error) {
 	if err := p.ready(ctx); err != nil {
 		return nil, err
 	}
-	src, dst, err := lookBoth(ctx, &o, p.from, p.to, o.Mode != Final)
+	src, dst, absent, err := lookBoth(ctx, &o, p.from, p.to, o.Mode != Final)
 	if err != nil {
 		return nil, err
 	}
+	p.Absent = absent
 	p.newRoot = dst == nil
 	if dst == nil {
 		dst = newTree()
@@ -198,35 +199,36 @@ func (p *Pass) ready(ctx context.Context) error {
 	return nil
 }
 
-// lookBoth lists directories and files of both sides at the same time. A target without a root gives nil.
-func lookBoth(ctx context.Context, o *Options, from, to side, inUse bool) (src, dst *tree, err error) {
+// lookBoth lists directories and files of both sides at the same time. A target without a root gives nil. Domains that
+// the source does not have are returned; to have none of them is an error.
+func lookBoth(ctx context.Context, o *Options, from, to side, inUse bool) (src, dst *tree, absent []string, err error) {
 	mapping := o.mapping()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		choose := &selection{domains: o.Domains, users: o.Users, exclude: o.Exclude, inUse: inUse}
-		_, missing, err := presentDomains(ctx, from, o.Domains)
-		if err != nil {
+		choose := &selection{users: o.Users, exclude: o.Exclude, inUse: inUse}
+		var err error
+		if choose.domains, absent, err = presentDomains(ctx, from, o.Domains, o.Lowercase); err != nil {
 			return err
 		}
-		if len(missing) > 0 {
-			return fmt.Errorf("cannot find the domain %s in %s", strings.Join(missing, ", "), from)
+		if len(choose.domains) == 0 && len(o.Domains) > 0 {
+			return fmt.Errorf("cannot find the domain %s in %s", strings.Join(o.Domains, ", "), from)
 		}
 		src, err = lookTree(ctx, from, o.Stall, choose, mapping)
 		return err
 	})
 	g.Go(func() error {
-		choose := &selection{domains: mapAll(o.Domains, mapping), users: mapAll(o.Users, mapping), exclude: o.Exclude, inUse: o.Mode.adds()}
-		if len(o.Domains) > 0 {
-			present, _, err := presentDomains(ctx, to, choose.domains)
-			if err != nil {
-				return err
-			}
-			if choose.domains = present; len(present) == 0 {
-				dst, err = emptyTree(ctx, to)
-				return err
-			}
-		}
+		choose := &selection{users: mapAll(o.Users, mapping), exclude: o.Exclude, inUse: o.Mode.adds()}
 		var err error
+		choose.domains, _, err = presentDomains(ctx, to, mapAll(o.Domains, mapping), false)
+		switch {
+		case errors.Is(err, errNoRoot):
+			return nil
+		case err != nil:
+			return err
+		case len(choose.domains) == 0 && len(o.Domains) > 0:
+			dst = newTree()
+			return nil
+		}
 		dst, err = lookTree(ctx, to, o.Stall, choose, func(p string) string { return p })
 		if errors.Is(err, errNoRoot) {
 			dst, err = nil, nil
@@ -234,19 +236,7 @@ func lookBoth(ctx context.Context, o *Options, from, to side, inUse bool) (src, 
 		return err
 	})
 	err = g.Wait()
-	return src, dst, err
-}
-
-// emptyTree is a target that has nothing of what was chosen; nil when it has not even its root.
-func emptyTree(ctx context.Context, s side) (*tree, error) {
-	_, err := s.view.Stat(ctx, s.root)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("cannot look at %s: %w", s, err)
-	}
-	return newTree(), nil
+	return src, dst, absent, err
 }
 
 // mapping is how the target names a path of the source.

@@ -9,10 +9,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"runner/runtime/host"
+	"runner/runtime/module"
 	"runner/runtime/transport"
 	"runner/runtime/transport/sshtest"
 )
@@ -115,7 +117,7 @@ func TestConnectionCut(t *testing.T) {
 			} else {
 				w.connect(transport.Spec{}, server.Spec())
 			}
-			w.o.batchFiles, w.o.batchBytes = 50, 1<<20
+			w.o.batchFiles, w.o.batchBytes, w.o.Rate = 50, 1<<20, 4<<20
 			box := makeBox(t, w.src, "example.org/john/Maildir")
 			for i := range 2000 {
 				stem := fmt.Sprintf("%d.M%dP1.old", 1400000000+i, i)
@@ -123,8 +125,12 @@ func TestConnectionCut(t *testing.T) {
 			}
 			p, err := Look(t.Context(), w.with(Warm))
 			must(t, err)
-			time.AfterFunc(150*time.Millisecond, server.Cut)
-			_, err = p.Apply(t.Context(), w.host(), nil)
+			var once sync.Once
+			_, err = p.Apply(t.Context(), w.host(), func(now module.Progress) {
+				if now.Done > 200 {
+					once.Do(server.Cut)
+				}
+			})
 			var lost *host.UnreachableError
 			if !errors.As(err, &lost) {
 				t.Errorf("the connection was cut and the error is %v", err)

@@ -98,7 +98,7 @@ func Verify(ctx context.Context, o Options, content bool) (*Report, error) {
 	if v.owner, err = lookOwner(ctx, &o); err != nil {
 		return nil, err
 	}
-	if v.src, v.dst, err = lookBoth(ctx, &o, v.report.from, to, false); err != nil {
+	if v.src, v.dst, _, err = lookBoth(ctx, &o, v.report.from, to, false); err != nil {
 		return nil, err
 	}
 	if v.dst == nil {
