@@ -19,6 +19,7 @@ func mysqlModules() []module.Module {
 		module.Define("mysql.dump", "dumps a database into a file on its host", planMySQLDump),
 		module.Define("mysql.load", "loads a file of SQL on the host into a database", planMySQLLoad),
 		module.Define("mysql.copy", "makes a database on one server what it is on another", planMySQLCopy),
+		module.Define("mysql.merge", "brings domains, accounts and aliases of one control database into another", planMySQLMerge),
 	}
 }
 

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"regexp"
@@ -39,10 +40,21 @@ const (
 // headLength is how much of a statement is looked at: the longest names with room to spare.
 const headLength = 256
 
+// endOfQuotes are the bytes that matter inside quotes.
+var endOfQuotes = map[byte]string{'\'': `'\`, '"': `"\`, '`': "`"}
+
 // scan looks at the next piece. After an error nothing of the piece may go on.
 func (s *statementScanner) scan(piece []byte) error {
-	for _, c := range piece {
-		if err := s.next(c); err != nil {
+	for i := 0; i < len(piece); i++ {
+		if s.ok && s.state == inQuotes {
+			// Most of a dump is quoted values of statements that were judged.
+			n := bytes.IndexAny(piece[i:], endOfQuotes[s.quote])
+			if n < 0 {
+				return nil
+			}
+			i += n
+		}
+		if err := s.next(piece[i]); err != nil {
 			return err
 		}
 	}
@@ -145,7 +157,7 @@ func (s *statementScanner) statement(c byte) error {
 }
 
 func (s *statementScanner) keep(c byte) {
-	if len(s.head) < headLength && (len(s.head) > 0 || c > ' ') {
+	if !s.ok && len(s.head) < headLength && (len(s.head) > 0 || c > ' ') {
 		s.head = append(s.head, c)
 	}
 }

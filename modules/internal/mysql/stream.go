@@ -40,6 +40,9 @@ func pipeDump(ctx context.Context, source *Session, from *host.Host, what dumpWh
 		// The client gave up, or what came is not to be run: its own words say more than a broken pipe.
 		_ = spring.Close()
 	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("cannot copy database %s from %s: %w", what.database, from.Name(), context.Cause(ctx))
+	}
 	if copied.refused != nil {
 		return fmt.Errorf("cannot copy database %s from %s: %w", what.database, from.Name(), copied.refused)
 	}
