@@ -40,6 +40,7 @@ postfix_base() {
 	chown root:postfix /etc/postfix/mysql-*.cf
 	chmod 0640 /etc/postfix/mysql-*.cf
 	newaliases
+	postfix check # makes the queue directories, in which Dovecot has its sockets
 	postconf -M submission/inet='submission inet n - y - - smtpd'
 	postconf -P submission/inet/syslog_name=postfix/submission submission/inet/smtpd_sasl_auth_enable=yes \
 		submission/inet/smtpd_client_restrictions=permit_sasl_authenticated,reject

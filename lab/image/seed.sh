@@ -34,7 +34,7 @@ server=$!
 n=0
 until doveadm user "$(ls /provision/imap | head -n 1)" >/dev/null 2>&1; do
 	n=$((n + 1))
-	if [ $n -gt 300 ]; then
+	if [ $n -gt 300 ] || ! kill -0 "$server" 2>/dev/null; then
 		echo "Dovecot does not start:" >&2
 		tail -n 20 /provision/dovecot.log >&2
 		exit 1

@@ -26,7 +26,11 @@ func superviseMain() int {
 		fmt.Fprintf(answer, "cannot read what to start: %v\n", err)
 		return 1
 	}
-	cmd, console, err := startInit(s)
+	console, tty, err := openPTY()
+	var cmd *exec.Cmd
+	if err == nil {
+		cmd, err = startInit(s, tty)
+	}
 	if err != nil {
 		text := fmt.Sprintf("cannot start %s: %v", s.Hostname, err)
 		fmt.Fprintln(answer, strings.ReplaceAll(text, "\n", "\x00"))
@@ -46,7 +50,9 @@ func superviseMain() int {
 		copyConsole(console, s.Console)
 	}()
 	err = cmd.Wait()
-	// The reading end gives EIO when the last process of the host has closed the console.
+	// The reading end fails as soon as nobody has the terminal open, which happens between two programs of a boot, too: so
+	// it is held open here until the host has ended.
+	tty.Close()
 	<-copied
 	if err == nil {
 		return 0
@@ -58,36 +64,31 @@ func superviseMain() int {
 }
 
 // startInit starts the stage that becomes PID 1 and waits until it has executed it.
-func startInit(s Spec) (*exec.Cmd, *os.File, error) {
+func startInit(s Spec, tty *os.File) (*exec.Cmd, error) {
 	// The thread keeps its namespace: the supervisor shall be found by it, and the child is born in it. It also must not end,
 	// because Pdeathsig is about the thread that made the child.
 	runtime.LockOSThread()
 	if s.NetNS != "" {
 		fd, err := unix.Open(s.NetNS, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
-			return nil, nil, fmt.Errorf("cannot open the network namespace %s: %w", s.NetNS, err)
+			return nil, fmt.Errorf("cannot open the network namespace %s: %w", s.NetNS, err)
 		}
 		err = unix.Setns(fd, unix.CLONE_NEWNET)
 		unix.Close(fd)
 		if err != nil {
-			return nil, nil, fmt.Errorf("cannot enter the network namespace %s: %w", s.NetNS, err)
+			return nil, fmt.Errorf("cannot enter the network namespace %s: %w", s.NetNS, err)
 		}
 	}
 	if err := lockLayers(s.Lower); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	console, tty, err := openPTY()
-	if err != nil {
-		return nil, nil, err
-	}
-	defer tty.Close()
 	in, spec, err := os.Pipe()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	status, theirs, err := os.Pipe()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer status.Close()
 	cmd := exec.Command("/proc/self/exe", append(command[:], stageInit)...)
@@ -109,11 +110,11 @@ func startInit(s Spec) (*exec.Cmd, *os.File, error) {
 	in.Close()
 	theirs.Close()
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot make its namespaces: %w", err)
+		return nil, fmt.Errorf("cannot make its namespaces: %w", err)
 	}
 	if err := writePID(s.PIDFile, cmd.Process.Pid); err != nil {
 		cmd.Process.Kill()
-		return nil, nil, err
+		return nil, err
 	}
 	err = json.NewEncoder(spec).Encode(initSpec{Spec: s, TTY: tty.Name()})
 	spec.Close()
@@ -124,9 +125,9 @@ func startInit(s Spec) (*exec.Cmd, *os.File, error) {
 		if len(said) > 0 {
 			err = fmt.Errorf("%s", said)
 		}
-		return nil, nil, err
+		return nil, err
 	}
-	return cmd, console, nil
+	return cmd, nil
 }
 
 // lockLayers takes a shared lock on each layer for the life of this process, so that nobody removes one in use.
