@@ -38,9 +38,11 @@ local marked_password = {
   value = "CASE WHEN password REGEXP '^[0-9a-fA-F]{32}$' THEN CONCAT('{PLAIN-MD5}', password) ELSE password END",
 }
 
+local list -- of the domains, once it is known
 local function domains()
   if #params.domains > 0 then return params.domains end
-  local list = {}
+  if list then return list end
+  list = {}
   local found = mysql.query { on = old, database = params.database, title = "domains of the old server",
                               sql = "SELECT DISTINCT LOWER(name) AS name FROM virtual_domains ORDER BY 1" }
   for _, row in ipairs(found.rows) do list[#list + 1] = row.name end
@@ -50,8 +52,11 @@ end
 
 -- After the cut-over the new server is the one that counts: nothing may be copied over it any more.
 local function moved()
-  local state = maildir_sync.status { on = new, target = params.vmail, domains = domains() }
-  return state.live and "the new server has taken over"
+  local state = maildir_sync.status { on = new, target = params.vmail }
+  for _, domain in ipairs(domains()) do
+    if not (state.live or state.domains[domain]) then return false end
+  end
+  return "the new server has taken over"
 end
 
 local function copy_accounts()
@@ -170,8 +175,8 @@ end)
 
 -- Until all the world has seen the new MX records mail still comes to the old server. It passes it on at once.
 task("Let the old server forward", { unless = function()
-  local now = command { on = old, argv = { "postconf", "-h", "virtual_transport" }, reads = true, title = "delivery" }
-  return now.stdout:find(params.mx, 1, true) and "it does"
+  local now = postconf { on = old, get = { "virtual_transport" } }
+  return now.values.virtual_transport:find(params.mx, 1, true) and "it does"
 end }, function()
   postconf { on = old, set = { virtual_transport = ("smtp:[%s]:25"):format(params.mx), smtpd_sasl_auth_enable = "no" },
              unset = { "master_service_disable" } }
