@@ -31,7 +31,7 @@ const leftBehind = -1
 
 // newFrame makes the frame of a command. With setsid, one that may change the host gets a process group of its own:
 // a daemon it starts is then not ended with the shell. Group is that of the last such command of this shell, or 0.
-func newFrame(c Command, setsid bool, group int) *frame {
+func newFrame(c Command, sh string, setsid bool, group int) *frame {
 	f := &frame{marker: randomWord(), leader: setsid && !c.Looking}
 	var b strings.Builder
 	if group > 0 {
@@ -42,7 +42,7 @@ func newFrame(c Command, setsid bool, group int) *frame {
 	text, args, isScript := scriptOf(c)
 	switch {
 	case f.leader:
-		b.WriteString(`set -- ` + Quote(c.Argv...) + `;exec setsid /bin/sh -c 'echo $$;exec "$@"' sh "$@"`)
+		b.WriteString(`set -- ` + Quote(c.Argv...) + `;exec setsid ` + Quote(sh) + ` -c 'echo $$;exec "$@"' sh "$@"`)
 	case isScript: // this is a /bin/sh already
 		b.WriteString(`set -- ` + Quote(args...) + `;eval ` + Quote(text))
 	default:

@@ -2,7 +2,6 @@ package host
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -24,12 +23,14 @@ import (
 // command line of the login shell, which need not be a POSIX shell, or in the log of sudo.
 //
 // It is one line without single quotes, backslashes and exclamation marks: csh and fish read those differently.
+//
+// In proc_pid_stat(5) the group is the fifth field. The second one, the name, is that of the shell and holds no space.
 const boot = `PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin LC_ALL=C;export PATH LC_ALL;unset ENV CDPATH BASH_ENV;` +
-	`g=0;IFS= read -r s </proc/$$/stat&&s="${s##*") "}"&&set -- "$1" $s&&g=$4;` +
-	`echo "$1 $$ $g $(id -u) $(command -v setsid)";echo "$1" >&2;unset s g;IFS= read -r l;eval "unset l;$(printf %b "$l")"`
+	`s=;test -r /proc/$$/stat&&read -r s </proc/$$/stat;set -- "$1" $s;` +
+	`echo "$1 $$ ${6:-0} $(id -u) $(command -v setsid)";echo "$1" >&2;unset s;set --;IFS= read -r l;eval "unset l;$(printf %b "$l")"`
 
 // asRoot starts boot as root: at once when the user is root already. The prompt is one that nothing else prints.
-const asRoot = `LC_ALL=C;export LC_ALL;[ "$(id -u)" = 0 ]&&exec /bin/sh -c "$1" sh "$2";exec sudo -S -H -p "$3" -- /bin/sh -c "$1" sh "$2"`
+const asRoot = `LC_ALL=C;export LC_ALL;test "$(id -u)" = 0&&exec "$4" -c "$1" sh "$2";exec sudo -S -H -p "$3" -- "$4" -c "$1" sh "$2"`
 
 // launchTimeout is how long a host may take until a command runs: an old one looks up names, PAM waits after a wrong password.
 const launchTimeout = time.Minute
@@ -122,9 +123,9 @@ type booting struct {
 
 func (b *booting) line() string {
 	if b.sudo {
-		return Quote("exec", "/bin/sh", "-c", asRoot, "sh", boot, b.marker, b.prompt)
+		return Quote("exec", b.sh, "-c", asRoot, "sh", boot, b.marker, b.prompt, b.sh)
 	}
-	return Quote("exec", "/bin/sh", "-c", boot, "sh", b.marker)
+	return Quote("exec", b.sh, "-c", boot, "sh", b.marker)
 }
 
 // run leads the channel past its boot.
@@ -155,9 +156,12 @@ func (b *booting) run(ctx context.Context) error {
 		defer end.Stop()
 	}
 	c := <-complaints
-	if err = cmp.Or(err, c.err); err != nil {
+	if err != nil || c.err != nil {
 		c.text = string(noise) + c.text
-		return b.explain(c, err)
+		if c.err == nil || errors.Is(c.err, io.EOF) && err != nil {
+			c.err = err
+		}
+		return b.explain(c)
 	}
 	b.channel.out, b.channel.err = out, c.rest
 	if b.sudo {

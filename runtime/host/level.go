@@ -92,6 +92,9 @@ func check(c Command) error {
 	if len(c.Argv) == 0 || c.Argv[0] == "" {
 		return fmt.Errorf("cannot run a command without a name")
 	}
+	if strings.HasPrefix(c.Argv[0], "-") {
+		return fmt.Errorf("cannot run %s: no program is called so", brief(c))
+	}
 	for _, word := range c.Argv {
 		if strings.IndexByte(word, 0) >= 0 {
 			return fmt.Errorf("cannot run %s: an argument holds a NUL byte, which no program can be given", brief(c))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"sync"
 
 	"runner/runtime/transport"
@@ -43,7 +42,7 @@ func NewBackend(name string, o Options) Backend {
 	if o.MaxSessions <= 0 {
 		o.MaxSessions = 10
 	}
-	k := &link{name: name, options: o}
+	k := &link{name: name, options: o, sh: "/bin/sh"}
 	k.places = newPlaces(o.MaxSessions, k.evict)
 	k.login = newLevel(k, false)
 	k.root = newLevel(k, true)
@@ -66,6 +65,7 @@ func (h *Host) Close() error {
 type link struct {
 	name    string
 	options Options
+	sh      string // the shell: /bin/sh
 	places  *places
 	login   *level
 	root    *level
@@ -136,14 +136,11 @@ func (k *link) dial(ctx context.Context, d *dialing) {
 	close(d.done)
 }
 
-// connected returns the connection there is, without dialling.
-func (k *link) connected() (transport.Conn, error) {
+// uses says that a connection is the one that is used now.
+func (k *link) uses(c transport.Conn) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.conn == nil {
-		return nil, net.ErrClosed
-	}
-	return k.conn, nil
+	return k.conn == c && !lost(c)
 }
 
 // Close ends the connection.

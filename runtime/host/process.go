@@ -103,7 +103,7 @@ func (p *process) Close() error {
 			p.mu.Lock()
 			p.closed = true
 			p.mu.Unlock()
-			p.level.end(p.group)
+			p.level.end(p.conn, p.group)
 		}
 		p.channel.close()
 		p.waiting.Do(func() { close(p.ended) })
@@ -156,8 +156,9 @@ fi`
 const endTimeout = 5 * time.Second
 
 // end ends process groups on the host. A signal over SSH does nothing (sshd since 5.1 takes none from root, none at all
-// before 7.9), and a closed channel does not end what ran in it.
-func (l *level) end(groups ...int) {
+// before 7.9), and a closed channel does not end what ran in it. Nothing is ended when the connection is another by now:
+// the host may have been started anew, and the groups be those of others.
+func (l *level) end(conn transport.Conn, groups ...int) {
 	var args []string
 	for _, g := range groups {
 		if g > 1 { // never "every process there is"
@@ -169,8 +170,7 @@ func (l *level) end(groups ...int) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
-	conn, err := l.connected()
-	if err != nil || lost(conn) {
+	if !l.uses(conn) {
 		return
 	}
 	s, err := l.spare(ctx)

@@ -20,7 +20,7 @@ type shell struct {
 }
 
 func newShell(ctx context.Context, l *level) (*shell, error) {
-	c, err := l.launch(ctx, "exec /bin/sh", 0)
+	c, err := l.launch(ctx, "exec "+Quote(l.sh), 0)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ type reading struct {
 
 // run runs a command. After an error that is no [*ExitError] the shell is of no more use.
 func (s *shell) run(ctx context.Context, c Command) (Output, error) {
-	f := newFrame(c, s.setsid, s.group)
+	f := newFrame(c, s.level.sh, s.setsid, s.group)
 	var group atomic.Int64
 	var line func(string)
 	if f.leader {
@@ -137,7 +137,7 @@ func (s *shell) abandon(f *frame, group *atomic.Int64) {
 	for i := 0; f.leader && group.Load() == 0 && i < 20; i++ {
 		time.Sleep(10 * time.Millisecond)
 	}
-	s.level.end(int(group.Load()), s.channel.group)
+	s.level.end(s.conn, int(group.Load()), s.channel.group)
 }
 
 // broken says what became of a command whose shell ended. Read says that both outputs have come to their end.

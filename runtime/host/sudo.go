@@ -97,42 +97,33 @@ var refusals = []struct{ says, means, do string }{
 }
 
 // explain says why there is no shell.
-func (b *booting) explain(c complaint, err error) error {
-	e := &LoginError{Host: b.name}
+func (b *booting) explain(c complaint) error {
 	said := lastLine(c.text)
 	switch {
 	case errors.Is(c.err, errPasswordRefused):
-		e.Why, e.Do = "sudo refused the password", "give the right password of the user who logs in (sudo_password in the site)"
-		return e
+		return b.refusal("sudo refused the password", "give the right password of the user who logs in (sudo_password in the site)")
 	case errors.Is(c.err, errNoPassword):
-		e.Why = "sudo asks for a password and none is given"
-		e.Do = "give the password of the user who logs in (sudo_password in the site), allow NOPASSWD in sudoers, or log in as root"
-		return e
+		return b.refusal("sudo asks for a password and none is given",
+			"give the password of the user who logs in (sudo_password in the site), allow NOPASSWD in sudoers, or log in as root")
+	case b.late.Load() && b.sudo:
+		return b.refusal(fmt.Sprintf("sudo did not start %s within %s%s", b.sh, launchTimeout, ifSaid(said)), "try sudo by hand on the host; it may ask for something else than a password")
+	case b.late.Load():
+		return b.refusal(fmt.Sprintf("the login shell did not start %s within %s%s", b.sh, launchTimeout, ifSaid(said)), "look at the start files of the user's shell on the host")
+	case !errors.Is(c.err, io.EOF):
+		return c.err
 	}
 	for _, r := range refusals {
 		if strings.Contains(c.text, r.says) {
-			e.Why, e.Do = r.means, r.do
-			return e
+			return b.refusal(r.means, r.do)
 		}
 	}
-	switch {
-	case b.late.Load() && b.sudo:
-		e.Why = fmt.Sprintf("sudo did not start /bin/sh within %s", launchTimeout)
-	case b.late.Load():
-		e.Why = fmt.Sprintf("the login shell did not start /bin/sh within %s", launchTimeout)
-	case b.sudo && said != "" && errors.Is(err, io.EOF):
-		e.Why = "sudo failed: " + said
-		return e
-	case !errors.Is(err, io.EOF):
-		return err
-	default:
-		return fmt.Errorf("the login shell ended before it ran anything%s", ifSaid(said))
+	if b.sudo {
+		return b.refusal("sudo ended before it ran anything"+ifSaid(said), "try sudo by hand on the host, or log in as root")
 	}
-	if said != "" {
-		e.Why += ifSaid(said)
-	}
-	return e
+	return b.refusal("the login shell ended before it ran anything"+ifSaid(said), "log in by hand and see; the user needs a shell, and its start files must not end it")
 }
+
+func (b *booting) refusal(why, do string) *LoginError { return &LoginError{b.name, why, do} }
 
 func ifSaid(text string) string {
 	if text == "" {
