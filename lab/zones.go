@@ -92,7 +92,8 @@ func zoneFile(zone string) string {
 // knotConfig is knot.conf(5). Whoever has the update key may change any zone; everybody may look at it whole.
 func (l *Lab) knotConfig() string {
 	var b strings.Builder
-	b.WriteString("server:\n  rundir: /var/lib/knot\n  user: knot:knot\n  udp-workers: 1\n  tcp-workers: 2\n  background-workers: 1\n")
+	// The PID file must not outlive the boot: knotd is always process 1, and would take the one before it for itself.
+	b.WriteString("server:\n  rundir: /dev/shm\n  user: knot:knot\n  udp-workers: 1\n  tcp-workers: 2\n  background-workers: 1\n")
 	for _, a := range slices.Concat(l.DNS, []string{"127.0.0.1"}) {
 		fmt.Fprintf(&b, "  listen: %s@53\n", a)
 	}
