@@ -13,7 +13,8 @@ var layers = []struct {
 	may string
 }{
 	{"runtime", ""},
-	{"runtime/transport", ""},
+	{"runtime/transport", "runtime/transport/internal/..."},
+	{"runtime/transport/internal/...", "runtime/transport/internal/..."},
 	{"runtime/transport/...", "runtime/transport"},
 	{"runtime/host", "runtime/transport"},
 	{"runtime/host/...", "runtime/transport runtime/host"},

@@ -15,9 +15,9 @@ import (
 
 // siteHosts are the hosts of a site, each connected when it is first needed.
 type siteHosts struct {
-	site *recipe.Site
-	j    *job
-	gate *transport.Gate
+	site   *recipe.Site
+	j      *job
+	dialer *transport.Dialer
 
 	mu   sync.Mutex
 	open map[module.HostName]*siteHost
@@ -28,11 +28,10 @@ type siteHost struct {
 	sudo  bool // what the site says
 }
 
-// handshakes is how many hosts are connected to at a time: an old sshd drops more than ten.
-const handshakes = 8
-
 func newSiteHosts(site *recipe.Site, j *job) *siteHosts {
-	return &siteHosts{site: site, j: j, gate: transport.NewGate(handshakes), open: map[module.HostName]*siteHost{}}
+	s := &siteHosts{site: site, j: j, open: map[module.HostName]*siteHost{}}
+	s.dialer = transport.NewDialer(transport.Options{Prompter: s.prompter()})
+	return s
 }
 
 func (s *siteHosts) close() {
@@ -72,12 +71,12 @@ func (s *siteHosts) get(ctx context.Context, name module.HostName) (*siteHost, e
 	o := host.Options{
 		Local: spec.Local,
 		Dial: func(ctx context.Context) (transport.Conn, error) {
-			return transport.Dial(ctx, spec, transport.Options{Prompter: s.prompter(ctx), Gate: s.gate})
+			return s.dialer.Dial(ctx, spec)
 		},
 	}
 	if password := s.secret(ctx, entry, "sudo_password"); password != nil {
 		o.SudoPassword = password
-	} else if p := s.prompter(ctx); p != nil {
+	} else if s.attended() {
 		o.SudoPassword = func() (string, error) { return s.ask(ctx, fmt.Sprintf("Password for sudo on %s: ", name)) }
 	}
 	h := &siteHost{login: host.Open(string(name), o)}
@@ -155,22 +154,24 @@ func (s *siteHosts) ask(ctx context.Context, prompt string) (string, error) {
 	return answer, err
 }
 
+// attended says whether somebody is there to answer.
+func (s *siteHosts) attended() bool { return s.j.console != nil && s.j.console.Present() }
+
 // prompter asks the operator on behalf of a connection; nil where nobody is there.
-func (s *siteHosts) prompter(ctx context.Context) transport.Prompter {
-	if s.j.console == nil || !s.j.console.Present() {
+func (s *siteHosts) prompter() transport.Prompter {
+	if !s.attended() {
 		return nil
 	}
-	return prompter{ctx, s}
+	return prompter{s}
 }
 
-type prompter struct {
-	ctx context.Context
-	s   *siteHosts
-}
+type prompter struct{ s *siteHosts }
 
-func (p prompter) Confirm(question string) (bool, error) {
-	answer, err := p.s.j.console.Line(p.ctx, question+" [yes/no] ")
+func (p prompter) Confirm(ctx context.Context, question string) (bool, error) {
+	answer, err := p.s.j.console.Line(ctx, question+" [yes/no] ")
 	return answer == "yes" || answer == "y", err
 }
 
-func (p prompter) Secret(prompt string) (string, error) { return p.s.ask(p.ctx, prompt) }
+func (p prompter) Secret(ctx context.Context, prompt string) (string, error) {
+	return p.s.ask(ctx, prompt)
+}

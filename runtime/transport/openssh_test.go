@@ -90,11 +90,11 @@ func TestOpenSSHKnownByItsOldKey(t *testing.T) {
 
 func TestOpenSSHBusyWithHandshakes(t *testing.T) {
 	spec := realSSHD(t, "MaxStartups 2", "ed25519")
-	gate := transport.NewGate(8)
+	d := transport.NewDialer(transport.Options{})
 	errs := make(chan error, 16)
 	for range 16 {
 		go func() {
-			c, err := transport.Dial(t.Context(), spec, transport.Options{Gate: gate})
+			c, err := d.Dial(t.Context(), spec)
 			if err == nil {
 				defer c.Close()
 			}

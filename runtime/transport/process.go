@@ -21,12 +21,14 @@ type sshProcess struct {
 	unwatch  func() bool
 
 	given sync.Once     // Close was called
+	why   error         // the reason of the Close
 	gone  chan struct{} // closed then
 	ended chan struct{} // the session has ended and exit is set
 	exit  error
 }
 
-func startSession(ctx context.Context, c *sshConn, s *ssh.Session, line string) (*sshProcess, error) {
+// startSession begins in a session. The place of the session is given back when it has ended, or could not be begun.
+func startSession(ctx context.Context, c *sshConn, s *ssh.Session, begin func(*ssh.Session) error) (*sshProcess, error) {
 	p := &sshProcess{conn: c, session: s, gone: make(chan struct{}), ended: make(chan struct{})}
 	in, err := s.StdinPipe()
 	if err == nil {
@@ -35,13 +37,14 @@ func startSession(ctx context.Context, c *sshConn, s *ssh.Session, line string) 
 		p.out, outW = io.Pipe()
 		p.err, errW = io.Pipe()
 		s.Stdout, s.Stderr = outW, errW
-		if err = s.Start(line); err == nil {
-			p.unwatch = context.AfterFunc(ctx, func() { p.Close() })
+		if err = begin(s); err == nil {
+			p.unwatch = context.AfterFunc(ctx, func() { _ = p.giveUp(context.Cause(ctx)) })
 			go p.reap(outW, errW)
 			return p, nil
 		}
 	}
 	s.Close()
+	c.places.give()
 	return nil, err
 }
 
@@ -66,7 +69,7 @@ func (p *sshProcess) Wait() (Exit, error) {
 	select {
 	case <-p.ended:
 	case <-p.gone:
-		return Exit{}, p.conn.lost(errGivenUp)
+		return Exit{}, p.conn.lost(p.why)
 	}
 	var exit *ssh.ExitError
 	var missing *ssh.ExitMissingError
@@ -75,7 +78,7 @@ func (p *sshProcess) Wait() (Exit, error) {
 		return Exit{}, nil
 	case errors.As(p.exit, &exit):
 		e := Exit{Status: exit.ExitStatus(), Signal: exit.Signal()}
-		if e.Signal != "" && e.Status == 0 {
+		if e.Signal != "" {
 			e.Status = 128 + signalNumber(e.Signal)
 		}
 		return e, nil
@@ -88,25 +91,29 @@ func (p *sshProcess) Wait() (Exit, error) {
 // whyMissing is the error of a command whose channel ended without an exit status. Mostly the whole connection is
 // ending, which is known a moment later.
 func (c *sshConn) whyMissing() error {
+	none := errors.New("the server ended the command's channel without saying how the command ended")
 	select {
 	case <-c.done:
-		if c.err != nil {
-			return c.err
-		}
-		return fmt.Errorf("%w: it was closed", ErrLost)
+		return c.lost(none)
 	case <-time.After(time.Second):
-		return errors.New("the server ended the command's channel without saying how the command ended")
+		return none
 	}
 }
 
 // Close gives up the channel. The command may go on on the host, and holds its place among the sessions until it ends.
-func (p *sshProcess) Close() error {
+func (p *sshProcess) Close() error { return p.giveUp(errGivenUp) }
+
+func (p *sshProcess) giveUp(why error) error {
 	var err error
 	p.given.Do(func() {
-		err = p.session.Close()
+		if why != errGivenUp {
+			why = fmt.Errorf("%w: %w", errGivenUp, why)
+		}
+		p.why = why
 		close(p.gone)
 		p.out.Close()
 		p.err.Close()
+		err = p.session.Close()
 	})
 	if errors.Is(err, io.EOF) { // it was closed from the other side first
 		return nil
@@ -114,7 +121,7 @@ func (p *sshProcess) Close() error {
 	return err
 }
 
-// signalNumber is the number of a signal by the name that RFC 4254, 6.10 gives it.
+// signalNumber is the number of a signal by the name that RFC 4254, 6.10 gives it, on Linux. 0: not known.
 func signalNumber(name string) int {
 	return map[string]int{"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "ABRT": 6, "FPE": 8, "KILL": 9, "SEGV": 11, "PIPE": 13, "ALRM": 14, "TERM": 15, "USR1": 10, "USR2": 12}[name]
 }

@@ -2,8 +2,9 @@ package transport
 
 import (
 	"context"
-	"io"
 	"net"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -15,14 +16,48 @@ func dialCommand(line string) (net.Conn, error) {
 		cancel()
 		return nil, err
 	}
-	go io.Copy(io.Discard, p.Stderr()) //nolint:errcheck // what a proxy says beside the protocol is for nobody
-	go p.Wait()                        //nolint:errcheck // reaps it
-	return withDeadlines(&commandConn{p: p, cancel: cancel}), nil
+	c := &commandConn{p: p, cancel: cancel, quiet: make(chan struct{})}
+	go c.listen()
+	go p.Wait() //nolint:errcheck // reaps it
+	return withDeadlines(c), nil
 }
 
 type commandConn struct {
 	p      Process
 	cancel func()
+	quiet  chan struct{} // closed when the command's error output has ended
+
+	mu      sync.Mutex
+	printed []byte
+}
+
+// maxPrinted bounds what is kept of a command's error output: it is for one line of an error.
+const maxPrinted = 2048
+
+// listen reads the command's error output to its end, lest the command waits for it, and keeps the beginning.
+func (c *commandConn) listen() {
+	defer close(c.quiet)
+	buf := make([]byte, 512)
+	for {
+		n, err := c.p.Stderr().Read(buf)
+		c.mu.Lock()
+		c.printed = append(c.printed, buf[:min(n, maxPrinted-len(c.printed))]...)
+		c.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// said is what the command printed on its error output. It waits a moment for a command that is just ending.
+func (c *commandConn) said() string {
+	select {
+	case <-c.quiet:
+	case <-time.After(200 * time.Millisecond):
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.TrimSpace(string(c.printed))
 }
 
 func (c *commandConn) Read(b []byte) (int, error)  { return c.p.Stdout().Read(b) }

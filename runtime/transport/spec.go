@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -15,46 +16,75 @@ type Spec struct {
 	Address     string
 	Port        int
 	User        string
-	Keys        []string // private key files, offered first and, when given, alone with the agent's copies of them
-	Jump        []string // hosts to go through, each as Parse reads them, in the order of ProxyJump
+	Keys        []string // private key files; when given, they and the agent's copies of them are all that is offered
+	Jump        []string // hosts to go through, each as Parse reads them, in the order of ProxyJump; "none": go straight
 	KnownHosts  []string // files; the first one gets what the operator accepts
-	Fingerprint string   // "SHA256:…": the only host key accepted, whatever known_hosts says
+	Fingerprint string   // "SHA256:…" or "MD5:…": the only host key accepted, whatever known_hosts says
 	Alias       string   // HostKeyAlias: the name to look up in known_hosts
 
 	// Password and Passphrase are asked for when they are needed. They never appear in an error.
 	Password   func() (string, error)
 	Passphrase func(keyFile string) (string, error)
 
+	// Algorithms are allowed for this host besides the usual ones, by the names that ssh gives them. They are for servers
+	// that are older or more peculiar than Debian's: "diffie-hellman-group1-sha1", "aes128-cbc", "ssh-dss".
+	Algorithms []string
+
 	ConnectTimeout time.Duration // for the connection and the handshake; 0: 30 s, since an old sshd looks up our name first
 	Config         []string      // ssh_config files; nil: ~/.ssh/config and /etc/ssh/ssh_config; empty and not nil: none
 }
 
-// Parse reads "user@name:port", "name", "user@[2001:db8::1]:22", "2001:db8::1" or "local".
+// Prompter asks the operator. A nil Prompter means that nobody is there to answer. One question is asked at a time; a call
+// is given up when its context ends, even when it does not look at it.
+type Prompter interface {
+	// Confirm asks a question that is answered with yes or no.
+	Confirm(ctx context.Context, question string) (bool, error)
+	// Secret asks for something that is not shown while it is typed.
+	Secret(ctx context.Context, prompt string) (string, error)
+}
+
+// Parse reads "user@name:port", "name", "user@[2001:db8::1]:22", "2001:db8::1", "ssh://user@name:port" or "local".
 func Parse(text string) (Spec, error) {
 	if text == "local" {
 		return Spec{Local: true}, nil
 	}
-	var s Spec
-	rest := text
-	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
-		s.User, rest = rest[:i], rest[i+1:]
-		if s.User == "" {
-			return Spec{}, fmt.Errorf("cannot read the host %q: there is no user before the @", text)
-		}
-	}
-	name, port, err := splitPort(rest)
+	s, err := parse(strings.TrimPrefix(text, "ssh://"))
 	if err != nil {
 		return Spec{}, fmt.Errorf("cannot read the host %q: %w", text, err)
 	}
-	s.Address, s.Port = name, port
-	if s.Address == "" {
-		return Spec{}, fmt.Errorf("cannot read the host %q: there is no name", text)
-	}
-	if strings.HasPrefix(s.Address, "-") || strings.ContainsAny(s.User+s.Address, " \t\r\n\x00/[]") ||
-		strings.Contains(s.Address, "%") && !isIPv6(s.Address) {
-		return Spec{}, fmt.Errorf("cannot read the host %q: no host has such a name", text)
-	}
 	return s, nil
+}
+
+func parse(text string) (Spec, error) {
+	var s Spec
+	if i := strings.LastIndexByte(text, '@'); i >= 0 {
+		s.User, text = text[:i], text[i+1:]
+		if s.User == "" {
+			return s, fmt.Errorf("there is no user before the @")
+		}
+	}
+	var err error
+	if s.Address, s.Port, err = splitPort(text); err != nil {
+		return s, err
+	}
+	return s, s.check()
+}
+
+// check refuses names that no host and no user has, and that a shell would read as more than a name: they may end up in a
+// ProxyCommand.
+func (s Spec) check() error {
+	const never = " \t\r\n\x00'`\"$\\;&<>|(){}"
+	switch {
+	case s.Address == "":
+		return fmt.Errorf("there is no name")
+	case strings.HasPrefix(s.Address, "-") || strings.ContainsAny(s.Address, never+"/[]@") || strings.Contains(s.Address, "%") && !isIPv6(s.Address):
+		return fmt.Errorf("no host has such a name")
+	case strings.HasPrefix(s.User, "-") || strings.ContainsAny(s.User, strings.Replace(never, "\\", "", 1)) || strings.HasSuffix(s.User, "\\"):
+		return fmt.Errorf("no user has such a name")
+	case s.Port < 0 || s.Port > 65535:
+		return fmt.Errorf("the port must be a number from 1 to 65535, not %d", s.Port)
+	}
+	return nil
 }
 
 func splitPort(text string) (name string, port int, err error) {
@@ -119,12 +149,4 @@ func (s Spec) String() string {
 		text = s.User + "@" + text
 	}
 	return text
-}
-
-// Prompter asks the operator. A nil Prompter means that nobody is there to answer.
-type Prompter interface {
-	// Confirm asks a question that is answered with yes or no.
-	Confirm(question string) (bool, error)
-	// Secret asks for something that is not shown while it is typed.
-	Secret(prompt string) (string, error)
 }

@@ -97,22 +97,23 @@ Host *
 		spec Spec
 		want func(r resolved) [2]any
 	}{
-		"address":     {Spec{Address: "old"}, func(r resolved) [2]any { return [2]any{r.Address, "mail-old.example.org"} }},
-		"port":        {Spec{Address: "old"}, func(r resolved) [2]any { return [2]any{r.Port, 2222} }},
-		"user":        {Spec{Address: "old"}, func(r resolved) [2]any { return [2]any{r.User, "admin"} }},
-		"site wins":   {Spec{Address: "old", User: "root", Port: 22}, func(r resolved) [2]any { return [2]any{r.User, "root"} }},
-		"system last": {Spec{Address: "other"}, func(r resolved) [2]any { return [2]any{r.User, "system"} }},
-		"key":         {Spec{Address: "old"}, func(r resolved) [2]any { return [2]any{r.Keys[0], dir + "/.ssh/mail-old.example.org"} }},
-		"jump":        {Spec{Address: "x.example.org"}, func(r resolved) [2]any { return [2]any{r.Jump[0], "gate.example.org"} }},
-		"no jump":     {Spec{Address: "old"}, func(r resolved) [2]any { return [2]any{len(r.Jump), 0} }},
-		"alias":       {Spec{Address: "old"}, func(r resolved) [2]any { return [2]any{lookupName(r), "oldname"} }},
-		"known hosts": {Spec{Address: "old"}, func(r resolved) [2]any { return [2]any{r.KnownHosts[0], dir + "/known"} }},
-		"timeout":     {Spec{Address: "old"}, func(r resolved) [2]any { return [2]any{r.ConnectTimeout, 5 * time.Second} }},
-		"only":        {Spec{Address: "old"}, func(r resolved) [2]any { return [2]any{r.identitiesOnly, true} }},
-		"port name":   {Spec{Address: "h", Port: 2200}, func(r resolved) [2]any { return [2]any{lookupName(r), "[h]:2200"} }},
+		"address":        {Spec{Address: "old"}, func(r resolved) [2]any { return [2]any{r.Address, "mail-old.example.org"} }},
+		"port":           {Spec{Address: "old"}, func(r resolved) [2]any { return [2]any{r.Port, 2222} }},
+		"user":           {Spec{Address: "old"}, func(r resolved) [2]any { return [2]any{r.User, "nobody"} }},
+		"user, no Match": {Spec{Address: "mail-old.example.org"}, func(r resolved) [2]any { return [2]any{r.User, "system"} }},
+		"site wins":      {Spec{Address: "old", User: "root", Port: 22}, func(r resolved) [2]any { return [2]any{r.User, "root"} }},
+		"system last":    {Spec{Address: "other"}, func(r resolved) [2]any { return [2]any{r.User, "system"} }},
+		"key":            {Spec{Address: "old"}, func(r resolved) [2]any { return [2]any{r.Keys[0], dir + "/.ssh/mail-old.example.org"} }},
+		"jump":           {Spec{Address: "x.example.org"}, func(r resolved) [2]any { return [2]any{r.Jump[0], "gate.example.org"} }},
+		"no jump":        {Spec{Address: "old"}, func(r resolved) [2]any { return [2]any{len(r.Jump), 0} }},
+		"alias":          {Spec{Address: "old"}, func(r resolved) [2]any { return [2]any{known(r), "oldname"} }},
+		"known hosts":    {Spec{Address: "old"}, func(r resolved) [2]any { return [2]any{r.KnownHosts[0], dir + "/known"} }},
+		"timeout":        {Spec{Address: "old"}, func(r resolved) [2]any { return [2]any{r.ConnectTimeout, 5 * time.Second} }},
+		"only":           {Spec{Address: "old"}, func(r resolved) [2]any { return [2]any{r.identitiesOnly, true} }},
+		"port name":      {Spec{Address: "h", Port: 2200}, func(r resolved) [2]any { return [2]any{known(r), "[h]:2200"} }},
 	} {
 		c.spec.Config = []string{mine, system}
-		r, err := resolve(c.spec)
+		r, err := resolve(t.Context(), c.spec)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -121,4 +122,10 @@ Host *
 			t.Errorf("%s: got %v, want %v", name, pair[0], pair[1])
 		}
 	}
+}
+
+// known is the name under which the host is remembered in known_hosts.
+func known(r resolved) string {
+	own, _ := (&hostKeys{r: r}).names()
+	return own
 }

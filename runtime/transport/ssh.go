@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -16,10 +17,13 @@ import (
 // defaultSessions is MaxSessions of an sshd_config(5) that says nothing.
 const defaultSessions = 10
 
+// sshConn is a connection to an SSH server.
 type sshConn struct {
 	client *ssh.Client
+	wire   *wire
 	peer   Peer
-	jump   *sshConn
+	dialer *Dialer
+	jump   *jump
 	places *places
 
 	done chan struct{}
@@ -27,18 +31,27 @@ type sshConn struct {
 	err  error
 }
 
-func newSSHConn(client *ssh.Client, r resolved, o Options, fingerprint string, jump *sshConn) *sshConn {
-	limit := o.MaxSessions
+func newSSHConn(client *ssh.Client, w *wire, r resolved, d *Dialer, key ssh.PublicKey, j *jump) *sshConn {
+	limit := d.options.MaxSessions
 	if limit <= 0 {
 		limit = defaultSessions
 	}
-	c := &sshConn{
-		client: client, jump: jump, places: newPlaces(limit), done: make(chan struct{}),
-		peer: Peer{Address: net.JoinHostPort(r.Address, fmt.Sprint(r.Port)), User: r.User, Server: string(client.ServerVersion()), Fingerprint: fingerprint},
+	if cert, ok := key.(*ssh.Certificate); ok {
+		key = cert.Key
 	}
-	interval := o.KeepAlive
-	if interval <= 0 {
-		interval = 15 * time.Second
+	c := &sshConn{
+		client: client, wire: w, dialer: d, jump: j, places: newPlaces(limit), done: make(chan struct{}),
+		peer: Peer{Address: server(r), User: r.User, Server: printable(string(client.ServerVersion())), Fingerprint: ssh.FingerprintSHA256(key)},
+	}
+	if r.proxyCommand != "" {
+		c.peer.Address = net.JoinHostPort(r.Address, fmt.Sprint(r.Port))
+	}
+	interval := 15 * time.Second
+	if r.keepAlive > 0 {
+		interval = r.keepAlive
+	}
+	if d.options.KeepAlive > 0 {
+		interval = d.options.KeepAlive
 	}
 	go c.watch()
 	go c.keepAlive(interval)
@@ -67,166 +80,114 @@ func (c *sshConn) end(why error) {
 		c.err = why
 		close(c.done)
 		c.client.Close()
-		if c.jump != nil {
-			c.jump.Close()
-		}
+		c.dialer.leave(c.jump)
 	})
 }
 
+// watch waits for the end of the connection.
 func (c *sshConn) watch() {
 	err := c.client.Wait()
+	if c.jump != nil { // is it the jump that went? Its own end is noticed at about the same time.
+		select {
+		case <-c.jump.conn.done:
+			if why := c.jump.conn.err; why != nil {
+				c.end(fmt.Errorf("%w on the way: %s: %w", ErrLost, c.jump.name, why))
+				return
+			}
+		case <-c.done:
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 	if err == nil || errors.Is(err, io.EOF) {
-		c.end(fmt.Errorf("%w: the server closed it", ErrLost))
-		return
+		err = errors.New("the server closed it")
 	}
 	c.end(fmt.Errorf("%w: %w", ErrLost, err))
 }
 
-// keepAlive asks for a sign of life. Old servers answer that they do not know the question, which is as good.
+// missed is how many signs of life may fail to come.
+const missed = 3
+
+// keepAlive asks for a sign of life. Old servers answer that they do not know the question, which is as good, and so is
+// anything else that comes from the server: behind a large upload the question itself takes a while to get there.
 func (c *sshConn) keepAlive(interval time.Duration) {
-	const missed = 3
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
+	answer := make(chan struct{}, 1)
+	asked := false
 	for {
-		select {
-		case <-c.done:
-			return
-		case <-tick.C:
-		}
-		answer := make(chan error, 1)
-		go func() {
-			_, _, err := c.client.SendRequest("keepalive@openssh.com", true, nil)
-			answer <- err
-		}()
 		select {
 		case <-c.done:
 			return
 		case <-answer:
-		case <-time.After(missed * interval):
-			c.end(fmt.Errorf("%w: no answer for %s", ErrLost, missed*interval))
-			return
-		}
-	}
-}
-
-func (c *sshConn) Start(ctx context.Context, line string) (Process, error) {
-	for {
-		if err := c.places.take(ctx, c.done); err != nil {
-			return nil, c.lost(err)
-		}
-		p, err := c.start(ctx, line)
-		if err == nil {
-			return p, nil
-		}
-		if !sessionRefused(err) || !c.places.fewer() {
-			c.places.give()
-			return nil, c.lost(err)
-		}
-	}
-}
-
-func (c *sshConn) start(ctx context.Context, line string) (*sshProcess, error) {
-	type opened struct {
-		s   *ssh.Session
-		err error
-	}
-	result := make(chan opened, 1)
-	go func() {
-		s, err := c.client.NewSession()
-		result <- opened{s, err}
-	}()
-	select {
-	case o := <-result:
-		if o.err != nil {
-			return nil, o.err
-		}
-		return startSession(ctx, c, o.s, line)
-	case <-ctx.Done():
-		go func() { // the session comes too late: nobody wants it
-			if o := <-result; o.err == nil {
-				o.s.Close()
+			asked = false
+		case <-tick.C:
+			switch {
+			case !asked:
+				asked = true
+				go func() {
+					// Whatever the answer is, or the error: watch sees to the end of the connection.
+					_, _, _ = c.client.SendRequest("keepalive@openssh.com", true, nil)
+					answer <- struct{}{}
+				}()
+			case c.wire.silent() >= missed*interval:
+				c.end(fmt.Errorf("%w: no answer for %s", ErrLost, inSeconds(missed*interval)))
+				return
 			}
-		}()
-		return nil, context.Cause(ctx)
+		}
 	}
-}
-
-// sessionRefused says that the server has no room for another session: MaxSessions is reached.
-func sessionRefused(err error) bool {
-	var open *ssh.OpenChannelError
-	return errors.As(err, &open) && (open.Reason == ssh.Prohibited || open.Reason == ssh.ConnectionFailed || open.Reason == ssh.ResourceShortage)
 }
 
 // lost prefers the reason why the connection ended to what that did to a request on it.
 func (c *sshConn) lost(err error) error {
-	if why := c.Err(); why != nil {
-		return why
+	select {
+	case <-c.done:
+		if c.err != nil {
+			return c.err
+		}
+		return plain("the connection is closed", net.ErrClosed)
+	default:
+		return err
 	}
-	return err
 }
 
+// Dial connects to an address as the server sees it.
 func (c *sshConn) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := c.client.DialContext(ctx, network, address)
 	if err == nil {
 		return withDeadlines(conn), nil
 	}
 	var open *ssh.OpenChannelError
-	if network == "unix" && errors.As(err, &open) && (open.Reason == ssh.Prohibited || open.Reason == ssh.UnknownChannelType) {
-		return nil, fmt.Errorf("cannot connect to %s: %w", address, ErrNoStreamlocal)
+	switch {
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case errors.As(err, &open):
+		err = c.notOpened(network, open)
+	default:
+		err = c.lost(err)
 	}
-	if errors.As(err, &open) {
-		return nil, fmt.Errorf("cannot connect to %s as seen from the host: %s", address, strings.TrimSpace(open.Message))
-	}
-	return nil, fmt.Errorf("cannot connect to %s: %w", address, c.lost(err))
+	return nil, fmt.Errorf("cannot connect to %s through %s: %w", address, c.peer.Address, err)
 }
 
-// places counts the sessions of a connection. When the server refuses one, it learns that there are fewer.
-type places struct {
-	mu    sync.Mutex
-	limit int
-	used  int
-	freed chan struct{}
-}
-
-func newPlaces(n int) *places { return &places{limit: n, freed: make(chan struct{})} }
-
-func (p *places) take(ctx context.Context, done <-chan struct{}) error {
-	for {
-		p.mu.Lock()
-		if p.used < p.limit {
-			p.used++
-			p.mu.Unlock()
-			return nil
-		}
-		wait := p.freed
-		p.mu.Unlock()
-		select {
-		case <-wait:
-		case <-done:
-			return ErrLost
-		case <-ctx.Done():
-			return context.Cause(ctx)
+// notOpened is what a server means that does not open a channel to an address.
+func (c *sshConn) notOpened(network string, e *ssh.OpenChannelError) error {
+	switch {
+	case network == "unix" && (e.Reason == ssh.Prohibited || e.Reason == ssh.UnknownChannelType):
+		return ErrNoStreamlocal
+	case e.Reason == ssh.Prohibited:
+		return ErrForbidden
+	}
+	text := printable(strings.TrimSpace(e.Message))
+	// sshd passes on what the system said, in words.
+	for words, errno := range map[string]syscall.Errno{
+		"refused": syscall.ECONNREFUSED, "timed out": syscall.ETIMEDOUT, "No route to host": syscall.EHOSTUNREACH,
+		"unreachable": syscall.ENETUNREACH, "No such file": syscall.ENOENT, "Permission denied": syscall.EACCES,
+	} {
+		if strings.Contains(text, words) {
+			return plain(text, errno)
 		}
 	}
-}
-
-func (p *places) give() {
-	p.mu.Lock()
-	p.used--
-	close(p.freed)
-	p.freed = make(chan struct{})
-	p.mu.Unlock()
-}
-
-// fewer gives a place back and keeps it from being used again: the others in use are all that the server grants. It
-// is false when there is no other, so that waiting for one would never end.
-func (p *places) fewer() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.used <= 1 {
-		return false
+	if text == "open failed" || text == "" { // all that sshd says of a Unix socket
+		text = "the server could not open it"
 	}
-	p.used--
-	p.limit = p.used
-	return true
+	return errors.New(text)
 }

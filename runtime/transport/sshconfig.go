@@ -1,12 +1,11 @@
 package transport
 
 import (
-	"bytes"
 	"cmp"
-	"errors"
+	"context"
 	"fmt"
-	"io/fs"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"slices"
@@ -14,155 +13,194 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kevinburke/ssh_config"
+	"runner/runtime/transport/internal/sshconfig"
 )
 
 // resolved is a Spec with everything that ssh_config(5) adds.
 type resolved struct {
 	Spec
 	name           string // as the operator wrote it, before HostName
+	network        string // "tcp", "tcp4" or "tcp6"
+	siteKeys       bool   // keys were named by the site
+	explicitKeys   bool   // keys were named, by the site or by IdentityFile
 	identitiesOnly bool
-	explicitKeys   bool // keys were named, by the site or by IdentityFile
+	certificates   []string
+	agent          string // socket; empty: none
 	proxyCommand   string
+	strict         bool // StrictHostKeyChecking yes: an unknown key is refused without asking
+	hashNames      bool // HashKnownHosts
+	batch          bool // BatchMode: nobody is asked
+	noPublicKey    bool
+	noPassword     bool
+	noInteractive  bool
+	keepAlive      time.Duration // ServerAliveInterval; 0: not set
+	algorithms     algorithms
 }
 
-// resolve fills what the Spec leaves open from ssh_config files, then from OpenSSH's defaults. As in ssh, the first value
-// found wins and the operator's own file comes before the system's.
-func resolve(s Spec) (resolved, error) {
-	r := resolved{Spec: s, name: s.Address, explicitKeys: len(s.Keys) > 0}
-	configs, err := readConfigs(s.Config)
+// resolve fills what the Spec leaves open from ssh_config files, then from OpenSSH's defaults.
+func resolve(ctx context.Context, s Spec) (resolved, error) {
+	r := resolved{Spec: s, name: s.Address, network: "tcp", siteKeys: len(s.Keys) > 0, explicitKeys: len(s.Keys) > 0}
+	if err := s.check(); err != nil {
+		return r, err
+	}
+	set, err := sshconfig.Load(ctx, configFiles(s.Config), sshconfig.Target{
+		Host: s.Address, User: s.User, Port: s.Port, LocalUser: currentUser(), Home: home(), Run: matchExec,
+	})
 	if err != nil {
 		return r, err
 	}
-	get := func(keyword string) string {
-		for _, c := range configs {
-			if v, err := c.Get(s.Address, keyword); err == nil && v != "" {
-				return v
-			}
-		}
-		return ""
+	if v := set.Get("HostName"); v != "" {
+		r.Address = strings.NewReplacer("%%", "%", "%h", s.Address).Replace(v)
 	}
-	all := func(keyword string) (values []string) {
-		for _, c := range configs {
-			if v, err := c.GetAll(s.Address, keyword); err == nil {
-				values = append(values, v...)
-			}
-		}
-		return values
-	}
-	if v := get("HostName"); v != "" {
-		r.Address = strings.ReplaceAll(v, "%h", s.Address)
-	}
-	if r.Port == 0 {
-		r.Port = 22
-		if v := get("Port"); v != "" {
-			if r.Port, err = parsePort(v); err != nil {
-				return r, fmt.Errorf("cannot use ssh_config for %s: Port: %w", s.Address, err)
-			}
+	if v := set.Get("Port"); r.Port == 0 && v != "" {
+		if r.Port, err = parsePort(v); err != nil {
+			return r, fmt.Errorf("cannot use what ssh_config says of %s: %w", s.Address, err)
 		}
 	}
-	if r.User == "" {
-		r.User = cmp.Or(get("User"), currentUser())
+	r.Port = cmp.Or(r.Port, 22)
+	r.User = cmp.Or(r.User, set.Get("User"), currentUser())
+	r.network = map[string]string{"inet": "tcp4", "inet6": "tcp6"}[strings.ToLower(set.Get("AddressFamily"))]
+	r.network = cmp.Or(r.network, "tcp")
+	r.Alias = cmp.Or(r.Alias, set.Get("HostKeyAlias"))
+	r.route(set)
+	r.identities(set)
+	r.checks(set)
+	if err := r.check(); err != nil {
+		return r, fmt.Errorf("cannot use what ssh_config says of %s: %w", s.Address, err)
 	}
-	r.identitiesOnly = strings.EqualFold(get("IdentitiesOnly"), "yes")
+	r.algorithms, err = chooseAlgorithms(set, s.Algorithms)
+	return r, err
+}
+
+// route is how the host is reached: as the site says, else by whichever of ProxyJump and ProxyCommand is set first.
+func (r *resolved) route(set *sshconfig.Settings) {
+	if len(r.Jump) == 1 && strings.EqualFold(r.Jump[0], "none") {
+		r.Jump = nil
+		return
+	}
+	if len(r.Jump) > 0 {
+		return
+	}
+	if v := set.Get("ProxyJump"); v != "" && !strings.EqualFold(v, "none") {
+		r.Jump = strings.Split(r.tokens(v), ",")
+		return
+	}
+	if v := set.Get("ProxyCommand"); v != "" && !strings.EqualFold(v, "none") {
+		r.proxyCommand = r.tokens(v)
+	}
+}
+
+// identities are the means to log in.
+func (r *resolved) identities(set *sshconfig.Settings) {
+	r.identitiesOnly = yes(set.Get("IdentitiesOnly"))
 	if len(r.Keys) == 0 {
-		for _, k := range all("IdentityFile") {
-			if k != "none" {
-				r.Keys, r.explicitKeys = append(r.Keys, k), true
+		for _, k := range set.All("IdentityFile") {
+			r.explicitKeys = true
+			if !strings.EqualFold(k, "none") {
+				r.Keys = append(r.Keys, k)
 			}
 		}
 	}
-	if r.Alias == "" {
-		r.Alias = get("HostKeyAlias")
+	r.Keys = r.paths(r.Keys)
+	for _, c := range set.All("CertificateFile") {
+		r.certificates = append(r.certificates, r.paths([]string{c})...)
 	}
-	if len(r.Jump) == 0 {
-		if v := get("ProxyJump"); v != "" && v != "none" {
-			r.Jump = strings.Split(v, ",")
-		}
+	switch v := set.Get("IdentityAgent"); {
+	case strings.EqualFold(v, "none"):
+	case v == "" || v == "SSH_AUTH_SOCK":
+		r.agent = os.Getenv("SSH_AUTH_SOCK")
+	case strings.HasPrefix(v, "$"):
+		r.agent = os.Getenv(strings.Trim(v, "${}"))
+	default:
+		r.agent = r.paths([]string{v})[0]
 	}
-	if len(r.Jump) == 0 {
-		if v := get("ProxyCommand"); v != "none" {
-			r.proxyCommand = v
-		}
-	}
+	r.batch = yes(set.Get("BatchMode"))
+	r.noPublicKey = no(set.Get("PubkeyAuthentication"))
+	r.noPassword = no(set.Get("PasswordAuthentication"))
+	r.noInteractive = no(cmp.Or(set.Get("KbdInteractiveAuthentication"), set.Get("ChallengeResponseAuthentication")))
+}
+
+// checks are how the host is recognized, and how long it may be silent.
+func (r *resolved) checks(set *sshconfig.Settings) {
 	if len(r.KnownHosts) == 0 {
-		r.KnownHosts = append(fieldsOr(get("UserKnownHostsFile"), "~/.ssh/known_hosts", "~/.ssh/known_hosts2"),
-			fieldsOr(get("GlobalKnownHostsFile"), "/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")...)
+		r.KnownHosts = append(fieldsOr(set.Fields("UserKnownHostsFile"), "~/.ssh/known_hosts", "~/.ssh/known_hosts2"),
+			fieldsOr(set.Fields("GlobalKnownHostsFile"), "/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")...)
 	}
+	r.KnownHosts = r.paths(r.KnownHosts)
+	r.strict = yes(set.Get("StrictHostKeyChecking"))
+	r.hashNames = yes(set.Get("HashKnownHosts"))
 	if r.ConnectTimeout == 0 {
-		r.ConnectTimeout = 30 * time.Second
-		if n, err := strconv.Atoi(get("ConnectTimeout")); err == nil && n > 0 {
-			r.ConnectTimeout = time.Duration(n) * time.Second
+		r.ConnectTimeout = cmp.Or(timeSpan(set.Get("ConnectTimeout")), 30*time.Second)
+	}
+	r.keepAlive = timeSpan(set.Get("ServerAliveInterval"))
+}
+
+// tokens resolves the tokens of ssh_config(5) that make sense before a connection.
+func (r *resolved) tokens(text string) string {
+	return strings.NewReplacer("%%", "%", "%h", r.Address, "%p", strconv.Itoa(r.Port), "%r", r.User, "%n", r.name,
+		"%d", home(), "%u", currentUser(), "%k", cmp.Or(r.Alias, r.name), "%j", "").Replace(text)
+}
+
+// paths resolves tokens, ${VARIABLE} and ~ in file names, and leaves out "none".
+func (r *resolved) paths(names []string) []string {
+	var out []string
+	for _, name := range names {
+		if strings.EqualFold(name, "none") {
+			continue
 		}
+		name = r.tokens(name)
+		for {
+			before, rest, ok := strings.Cut(name, "${")
+			variable, after, closed := strings.Cut(rest, "}")
+			if !ok || !closed {
+				break
+			}
+			name = before + os.Getenv(variable) + after
+		}
+		out = append(out, expandHome(name))
 	}
-	r.expand()
-	return r, nil
+	return out
 }
 
-// expand resolves ~ and the tokens of ssh_config(5) that make sense before a connection.
-func (r *resolved) expand() {
-	tokens := strings.NewReplacer("%%", "%", "%h", r.Address, "%p", strconv.Itoa(r.Port), "%r", r.User, "%n", r.name, "%d", home(), "%u", currentUser())
-	r.Keys, r.KnownHosts = slices.Clone(r.Keys), slices.Clone(r.KnownHosts)
-	for i, k := range r.Keys {
-		r.Keys[i] = expandHome(tokens.Replace(k))
-	}
-	for i, k := range r.KnownHosts {
-		r.KnownHosts[i] = expandHome(tokens.Replace(k))
-	}
-	r.proxyCommand = tokens.Replace(r.proxyCommand)
+func yes(value string) bool {
+	return slices.Contains([]string{"yes", "true"}, strings.ToLower(value))
 }
 
-func fieldsOr(value string, fallback ...string) []string {
-	if value == "" {
+func no(value string) bool { return slices.Contains([]string{"no", "false"}, strings.ToLower(value)) }
+
+func fieldsOr(values []string, fallback ...string) []string {
+	if len(values) == 0 {
 		return fallback
 	}
-	return strings.Fields(value)
+	return slices.Clone(values)
 }
 
-func readConfigs(files []string) ([]*ssh_config.Config, error) {
-	if files == nil {
-		files = []string{"~/.ssh/config", "/etc/ssh/ssh_config"}
+// timeSpan reads a time as sshd_config(5) describes them under "TIME FORMATS": "30", "1m30s", "2h". 0: none, or not readable.
+func timeSpan(text string) time.Duration {
+	if n, err := strconv.Atoi(text); err == nil && n > 0 {
+		return time.Duration(n) * time.Second
 	}
-	var configs []*ssh_config.Config
-	for _, name := range files {
+	if d, err := time.ParseDuration(strings.ToLower(text)); err == nil && d > 0 {
+		return d
+	}
+	return 0
+}
+
+func configFiles(names []string) []sshconfig.File {
+	if names == nil {
+		return []sshconfig.File{{Path: expandHome("~/.ssh/config")}, {Path: "/etc/ssh/ssh_config", System: true}}
+	}
+	var files []sshconfig.File
+	for _, name := range names {
 		name = expandHome(name)
-		text, err := os.ReadFile(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the ssh configuration: %w", err)
-		}
-		c, err := ssh_config.DecodeBytes(withoutMatch(text))
-		if err != nil {
-			return nil, fmt.Errorf("cannot read %s: %w", name, err)
-		}
-		configs = append(configs, c)
+		files = append(files, sshconfig.File{Path: name, System: strings.HasPrefix(name, "/etc/ssh/")})
 	}
-	return configs, nil
+	return files
 }
 
-// withoutMatch takes out the Match blocks, which the parser refuses as a whole. "Match all" counts for every host and stays.
-func withoutMatch(text []byte) []byte {
-	var out bytes.Buffer
-	inside := false
-	for line := range bytes.Lines(text) {
-		word, rest, _ := strings.Cut(strings.TrimSpace(strings.Replace(string(line), "=", " ", 1)), " ")
-		switch strings.ToLower(word) {
-		case "match":
-			inside = !strings.EqualFold(strings.TrimSpace(rest), "all")
-			if !inside {
-				out.WriteString("Host *\n")
-			}
-			continue
-		case "host":
-			inside = false
-		}
-		if !inside {
-			out.Write(line)
-		}
-	}
-	return out.Bytes()
+// matchExec runs the command of a "Match exec", as ssh does, with nothing to read and nowhere to write.
+func matchExec(ctx context.Context, line string) bool {
+	return exec.CommandContext(ctx, "/bin/sh", "-c", line).Run() == nil
 }
 
 func currentUser() string {
@@ -180,12 +218,19 @@ func home() string {
 	return h
 }
 
+// expandHome resolves "~" and "~user" at the beginning of a path.
 func expandHome(path string) string {
-	if path == "~" {
-		return home()
+	rest, ok := strings.CutPrefix(path, "~")
+	if !ok {
+		return path
 	}
-	if rest, ok := strings.CutPrefix(path, "~/"); ok {
+	name, rest, _ := strings.Cut(rest, "/")
+	if name == "" {
 		return filepath.Join(home(), rest)
 	}
-	return path
+	u, err := user.Lookup(name)
+	if err != nil {
+		return path
+	}
+	return filepath.Join(u.HomeDir, rest)
 }

@@ -1,14 +1,15 @@
 package transport_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
 
 	"runner/runtime/transport"
 	"runner/runtime/transport/sshtest"
@@ -71,7 +72,7 @@ func TestThroughJumps(t *testing.T) {
 }
 
 func TestPassword(t *testing.T) {
-	s := sshtest.Start(t, sshtest.Options{NoKey: true, Password: "right"})
+	s := sshtest.Start(t, sshtest.Options{NoKey: true, Password: "right", Config: refuseKeys})
 	spec := s.Spec()
 	spec.Password = func() (string, error) { return "right", nil }
 	dial(t, spec, transport.Options{})
@@ -87,13 +88,34 @@ func TestPassword(t *testing.T) {
 	}
 }
 
+// refuseKeys makes a server that takes keys, and none of ours.
+func refuseKeys(c *ssh.ServerConfig) {
+	c.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) { return nil, errors.New("no") }
+}
+
+// A server that takes no keys is not bothered with them, and the error says that they were not tried.
+func TestKeyWhereNoneIsTaken(t *testing.T) {
+	s := sshtest.Start(t, sshtest.Options{NoKey: true, Password: "right"})
+	_, err := transport.Dial(t.Context(), s.Spec(), transport.Options{})
+	want := "tried: nothing, since there is no key and no password to try; it accepts: password (the key that the site names was not offered, since the server takes none)"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("the message: %v", err)
+	}
+}
+
 type answers struct {
 	yes   bool
 	asked []string
 }
 
-func (a *answers) Confirm(q string) (bool, error)  { a.asked = append(a.asked, q); return a.yes, nil }
-func (a *answers) Secret(q string) (string, error) { a.asked = append(a.asked, q); return "", nil }
+func (a *answers) Confirm(_ context.Context, q string) (bool, error) {
+	a.asked = append(a.asked, q)
+	return a.yes, nil
+}
+func (a *answers) Secret(_ context.Context, q string) (string, error) {
+	a.asked = append(a.asked, q)
+	return "", nil
+}
 
 func TestUnknownHostKey(t *testing.T) {
 	s := sshtest.Start(t, sshtest.Options{})
@@ -170,7 +192,7 @@ func TestNobodyThere(t *testing.T) {
 	}
 	slow := sshtest.Start(t, sshtest.Options{Delay: time.Minute}).Spec()
 	slow.ConnectTimeout = 200 * time.Millisecond
-	if _, err := transport.Dial(t.Context(), slow, transport.Options{}); err == nil || !strings.Contains(err.Error(), "no answer within 200ms") {
+	if _, err := transport.Dial(t.Context(), slow, transport.Options{}); err == nil || !strings.Contains(err.Error(), "no answer within 0.2 s") {
 		t.Errorf("no answer: %v", err)
 	}
 }
@@ -181,7 +203,7 @@ func TestOldServerAndNewKey(t *testing.T) {
 		c.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) { return nil, errors.New("no") }
 	}})
 	_, err := transport.Dial(t.Context(), s.Spec(), transport.Options{})
-	if err == nil || !strings.Contains(err.Error(), "OpenSSH_6.0 knows no ed25519 keys") {
+	if err == nil || !strings.Contains(err.Error(), "was not offered: OpenSSH 6.0 knows no ed25519 keys, use an RSA key") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -18,8 +18,8 @@ import (
 	"time"
 
 	"github.com/pkg/sftp"
-	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
 
 	"runner/runtime/transport"
 )
