@@ -57,7 +57,7 @@ func (l *Lab) SetRecords(ctx context.Context, kind, name string, ttl uint32, val
 	kind = strings.ToUpper(kind)
 	number, ok := dns.StringToType[kind]
 	if !ok || kind == "SOA" {
-		return fmt.Errorf("cannot set a record of type %q: types are A, AAAA, MX, CNAME, TXT, NS, PTR, SRV ...", kind)
+		return fmt.Errorf("cannot set a record of type %q: types are A, AAAA, MX, CNAME, TXT, NS, PTR, SRV and the like", kind)
 	}
 	var fresh []dns.RR
 	for _, value := range records(kind, values) {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -279,49 +278,4 @@ func (o Options) lock(ctx context.Context) (unlock func(), err error) {
 		return nil, err
 	}
 	return lockFile(ctx, filepath.Join(o.Dir, "lock"))
-}
-
-func mustBeRoot(what string) error {
-	if os.Geteuid() != 0 {
-		return fmt.Errorf("cannot %s: the lab needs root; call it with sudo", what)
-	}
-	return nil
-}
-
-// tools are the programs that the lab needs, and the packages that they come in.
-var tools = []struct{ program, pkg string }{{"ip", "iproute2"}, {"nsenter", "util-linux"}, {"mmdebstrap", "mmdebstrap"}}
-
-// checkMachine says what the machine lacks, or installs it.
-func (o Options) checkMachine(ctx context.Context, w io.Writer) error {
-	if err := mustBeRoot("start a lab"); err != nil {
-		return err
-	}
-	var missing []string
-	for _, t := range tools {
-		if _, err := exec.LookPath(t.program); err != nil {
-			missing = append(missing, t.pkg)
-		}
-	}
-	if !exists(filepath.Join(keyringDir, "debian-archive-keyring.gpg")) && !exists(filepath.Join(keyringDir, "debian-archive-keyring.pgp")) {
-		missing = append(missing, "debian-archive-keyring")
-	}
-	if len(missing) > 0 {
-		if _, err := exec.LookPath("apt-get"); err != nil {
-			return errors.New("cannot start a lab on this machine: it needs Debian, or a system with apt and mmdebstrap")
-		}
-		install := append([]string{"install", "--yes", "--no-install-recommends"}, missing...)
-		if !o.Install {
-			return fmt.Errorf("cannot start a lab: this machine lacks %s; install it with: apt-get %s (or call runner lab up --install)",
-				strings.Join(missing, ", "), strings.Join(install, " "))
-		}
-		fmt.Fprintf(w, "installing %s …\n", strings.Join(missing, ", "))
-		for _, args := range [][]string{{"update"}, install} {
-			cmd := exec.CommandContext(ctx, "apt-get", args...)
-			cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-			if out, err := cmd.CombinedOutput(); err != nil {
-				return fmt.Errorf("cannot install %s: %w: %s", strings.Join(missing, ", "), err, complaints(string(out)))
-			}
-		}
-	}
-	return nil
 }
