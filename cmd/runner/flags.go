@@ -21,7 +21,6 @@ type flags struct {
 	yes     bool
 	json    bool
 	quiet   bool
-	verbose bool
 	choice  run.Choice
 	list    bool
 	restart bool

@@ -79,9 +79,7 @@ func (j *job) load(ctx context.Context) (*loaded, error) {
 	if l.name == "" {
 		l.name = j.src.path
 	}
-	for _, note := range l.program.Notes() {
-		j.notes = append(j.notes, note)
-	}
+	j.notes = append(j.notes, l.program.Notes()...)
 	l.hosts = newSiteHosts(site, j)
 	if l.outside == nil {
 		l.outside = func(module.HostName) bool { return false }

@@ -34,7 +34,7 @@ func newRootCommand() *cobra.Command {
 		DisableAutoGenTag: true,
 		RunE:              func(c *cobra.Command, args []string) error { return f.runRecipe(c, args) },
 	}
-	root.PersistentFlags().BoolP("verbose", "v", false, "show everything: all changes of long lists, steps that had nothing to do, stacks of bugs")
+	root.PersistentFlags().BoolP("verbose", "v", false, "show everything: all changes of long lists, steps that had nothing to do, the stack below an error")
 	root.Flags().BoolVar(&f.version, "version", false, "show the version")
 	f.work(root)
 	f.choose(root)

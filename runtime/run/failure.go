@@ -29,7 +29,7 @@ type Failure struct {
 	At     *recipe.Position
 	Source string // the line at At
 	Hint   string // what to do next
-	Stack  string // of a bug in the runner; shown with -v
+	Stack  string // of a bug in the runner, or of the recipe's functions; shown with -v
 	told   bool   // the reporters have shown it
 }
 

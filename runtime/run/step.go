@@ -193,6 +193,7 @@ func (s *step) observer(g *guard) module.Observer {
 			g.applying(c)
 		},
 		Applied: func(c module.Change, err error) {
+			g.applied()
 			e := s.event(ChangeDone)
 			e.Changes = infos([]module.Change{c})
 			e.Took = s.tell.now().Sub(s.change).Seconds()

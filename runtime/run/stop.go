@@ -119,6 +119,7 @@ func (g *guard) atHand() string {
 	return g.now
 }
 
+// applied says that the change was made. The step goes on to see whether it took hold, which is still not broken off.
 func (g *guard) applied() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -29,7 +29,6 @@ type Terminal struct {
 	paint palette
 
 	mu    sync.Mutex
-	tasks int // printed in this phase
 	task  string
 	shown string // task whose name is on the screen
 	times []phaseTime
