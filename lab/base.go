@@ -74,7 +74,9 @@ func (c *layers) mmdebstrap(ctx context.Context, suite, include, dir string, sou
 			args = append(args, "--keyring="+file)
 		}
 	}
-	args = append(args, aptProxies(ctx)...)
+	for _, setting := range aptProxies(ctx) {
+		args = append(args, fmt.Sprintf("--aptopt=%s %q", setting.name, setting.value))
+	}
 	args = append(args, suite, dir)
 	cmd := exec.CommandContext(ctx, "mmdebstrap", append(args, sources...)...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
@@ -112,21 +114,23 @@ func firstLine(s string) string {
 	return s
 }
 
+// aptSetting is a line of the configuration of apt (apt.conf(5)).
+type aptSetting struct{ name, value string }
+
 // aptProxies are the proxy settings of this machine's apt, which mmdebstrap does not read.
-func aptProxies(ctx context.Context) []string {
-	out, err := exec.CommandContext(ctx, "apt-config", "dump", "--no-empty", "--format=%f \"%v\"%n").Output()
+func aptProxies(ctx context.Context) []aptSetting {
+	out, err := exec.CommandContext(ctx, "apt-config", "dump", "--no-empty", "--format=%f %v%n").Output()
 	if err != nil {
 		return nil
 	}
-	var args []string
+	var list []aptSetting
 	for line := range strings.Lines(string(out)) {
-		name, _, _ := strings.Cut(line, " ")
-		lower := strings.ToLower(name)
-		if strings.HasPrefix(lower, "acquire::") && strings.Contains(lower, "::proxy") {
-			args = append(args, "--aptopt="+strings.TrimSpace(line))
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if lower := strings.ToLower(name); strings.HasPrefix(lower, "acquire::") && strings.Contains(lower, "::proxy") {
+			list = append(list, aptSetting{name, value})
 		}
 	}
-	return args
+	return list
 }
 
 func exists(name string) bool {

@@ -249,7 +249,7 @@ func removeCgroup(dir string) error {
 // removeState removes what Up wrote into the state directory, but for the keys, and nothing else: the directory may have been
 // somebody's own.
 func (o Options) removeState() error {
-	for _, name := range []string{"hosts", "lab.json", "site.lua", "ssh_config", "known_hosts"} {
+	for _, name := range []string{"hosts", "lab.json", "site.lua", "ssh_config", "known_hosts", "before-the-move.json"} {
 		if err := os.RemoveAll(filepath.Join(o.Dir, name)); err != nil {
 			return fmt.Errorf("cannot remove the state of the lab: %w", err)
 		}

@@ -1,12 +1,9 @@
 package lab
 
 import (
-	"bufio"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -86,79 +83,6 @@ func (h *Host) linkUp(ctx context.Context) error {
 	for _, dev := range []string{"lo", "eth0"} {
 		if err := ip(ctx, "-n", h.NetNS, "link", "set", dev, "up"); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// route is a destination that this machine reaches through an interface.
-type route struct {
-	to  netip.Prefix
-	dev string
-}
-
-// parseRoutes reads /proc/net/route (proc_net(5)): destination and mask are hexadecimal numbers in the machine's byte order,
-// little-endian on every machine that Debian's current mail servers run on.
-func parseRoutes(text string) []route {
-	var out []route
-	lines := bufio.NewScanner(strings.NewReader(text))
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 8 {
-			continue
-		}
-		to, err1 := hex.DecodeString(fields[1])
-		mask, err2 := hex.DecodeString(fields[7])
-		if err1 != nil || err2 != nil || len(to) != 4 || len(mask) != 4 {
-			continue
-		}
-		bits, size := net.IPv4Mask(mask[3], mask[2], mask[1], mask[0]).Size()
-		if size == 0 {
-			continue
-		}
-		out = append(out, route{netip.PrefixFrom(netip.AddrFrom4([4]byte{to[3], to[2], to[1], to[0]}), bits), fields[0]})
-	}
-	return out
-}
-
-// clash looks for a route of this machine that the lab's network would hide. The default route is none, nor is what leads
-// into the lab itself.
-func clash(network netip.Prefix, routes []route, own string) error {
-	for _, r := range routes {
-		if r.to.Bits() > 0 && r.dev != own && r.to.Overlaps(network) {
-			return fmt.Errorf("cannot use the network %s for the lab: this machine reaches %s in it through %s; choose another one with --network", network, r.to, r.dev)
-		}
-	}
-	return nil
-}
-
-// checkNetwork refuses a network that this machine already uses.
-func (o Options) checkNetwork() error {
-	prefix, err := o.prefix()
-	if err != nil {
-		return err
-	}
-	b, err := os.ReadFile("/proc/net/route")
-	if err != nil {
-		return fmt.Errorf("cannot read the routes of this machine: %w", err)
-	}
-	if err := clash(prefix, parseRoutes(string(b)), o.link()); err != nil {
-		return err
-	}
-	links, err := net.Interfaces()
-	if err != nil {
-		return fmt.Errorf("cannot read the interfaces of this machine: %w", err)
-	}
-	for _, link := range links {
-		addresses, _ := link.Addrs()
-		for _, a := range addresses {
-			n, ok := a.(*net.IPNet)
-			if !ok || link.Name == o.link() {
-				continue
-			}
-			if at, ok := netip.AddrFromSlice(n.IP.To4()); ok && prefix.Contains(at) {
-				return fmt.Errorf("cannot use the network %s for the lab: %s of this machine has the address %s; choose another one with --network", prefix, link.Name, at)
-			}
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -21,6 +22,9 @@ const (
 	DefaultNew      = "bookworm"
 )
 
+// CacheVariable is an environment variable that names another cache than DefaultCache.
+const CacheVariable = "RUNNER_LAB_CACHE"
+
 const maxMessages = 5_000_000
 
 // Suites that the lab knows how to set up.
@@ -33,7 +37,7 @@ var (
 type Options struct {
 	Name      string `json:"name"`       // distinguishes several labs on one machine: 1 to 5 of a-z and 0-9; default "lab"
 	Dir       string `json:"dir"`        // state; default DefaultDir, with "-NAME" for another name
-	Cache     string `json:"cache"`      // root file systems, shared by all labs
+	Cache     string `json:"cache"`      // root file systems, shared by all labs; default that of CacheVariable, or DefaultCache
 	Network   string `json:"network"`    // IPv4 network, at least a /27
 	OldSuite  string `json:"old_suite"`  // Debian release of the old servers
 	NewSuite  string `json:"new_suite"`  // Debian release of the new server
@@ -62,6 +66,7 @@ func (o Options) withDefaults() (Options, error) {
 		dir += "-" + o.Name
 	}
 	set(&o.Dir, dir)
+	set(&o.Cache, os.Getenv(CacheVariable))
 	set(&o.Cache, DefaultCache)
 	set(&o.Network, DefaultNetwork)
 	set(&o.OldSuite, DefaultOld)

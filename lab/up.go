@@ -75,14 +75,11 @@ func create(ctx context.Context, o Options, w io.Writer, say func(string, ...any
 	if err := o.removeState(); err != nil {
 		return err
 	}
-	if err := o.checkNetwork(); err != nil {
-		return err
-	}
-	if _, err := cgroupRoot(); err != nil {
-		return err
-	}
 	mirrors, err := o.findMirrors()
 	if err != nil {
+		return err
+	}
+	if err := o.checkNetwork(ctx, mirrors); err != nil {
 		return err
 	}
 	l, err := o.plan()
@@ -203,12 +200,16 @@ func (l *Lab) networkStands() bool {
 
 // revive brings back what is missing of a lab that was up.
 func (l *Lab) revive(ctx context.Context, off []*Host, say func(string, ...any)) error {
+	mirrors, err := l.Options.findMirrors()
+	if err != nil {
+		return err
+	}
 	if !l.networkStands() {
 		say("setting up the network again")
 		if err := l.Options.teardown(ctx); err != nil {
 			return err
 		}
-		if err := l.Options.checkNetwork(); err != nil {
+		if err := l.Options.checkNetwork(ctx, mirrors); err != nil {
 			return err
 		}
 		if err := l.createNetwork(ctx); err != nil {
@@ -220,10 +221,6 @@ func (l *Lab) revive(ctx context.Context, off []*Host, say func(string, ...any))
 		say("starting %s", h.Name)
 	}
 	c := &layers{cache: l.Options.Cache, say: say}
-	mirrors, err := l.Options.findMirrors()
-	if err != nil {
-		return err
-	}
 	for _, h := range off {
 		// A host that was never booted, because Up was killed, knows no layers yet.
 		if !exists(h.bootFile()) {
