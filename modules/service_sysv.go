@@ -271,8 +271,9 @@ func (i *initScript) recent(ctx context.Context, v *host.View) []string {
 	return out.Lines()
 }
 
-// initLog prints the last lines that name a service in the logs of hosts without a journal.
+// initLog prints the last lines that name a service in the logs of hosts without a journal, in the order of their times ("Nov 30 …"
+// comes before "Dec  1 …").
 const initLog = `for f in /var/log/syslog /var/log/daemon.log /var/log/mail.log /var/log/messages; do
   [ -r "$f" ] && tail -n 300 "$f"
-done | grep -iF -e "$1" | sort -u | tail -n 10
+done | grep -iF -e "$1" | LC_ALL=C sort -s -k1,1M -k1,1 -k2,2n -k3,3 | uniq | tail -n 10
 :`
