@@ -221,6 +221,40 @@ function dns_check(args) end
 ---@return file.result
 function file(args) end
 
+---@class imap_probe.args : StepOptions
+---@field on? Host Host from which the server is tried, through its connection. Without it the runner connects itself.
+---@field address? string Name or address of the server. With on, that host itself (127.0.0.1) unless another one is named.
+---@field port? integer TCP port: 993 or 143. Default: 993.
+---@field tls? "auto"|"starttls"|"implicit"|"none" How the connection is encrypted: "starttls" on a connection that begins without, "implicit" from the first byte. "auto" is what belongs to the port. Default: auto.
+---@field names? string[] Names that the certificate must be valid for.
+---@field ca? string Certificates in PEM of authorities that are trusted beside those of this machine.
+---@field trusted? boolean Whether the certificate must lead to an authority that this machine trusts. Without it, it must unless the connection stays within the host.
+---@field user string User to log in as.
+---@field password string|Secret The password.
+---@field mailbox? string The mailbox that is looked into. Default: INBOX.
+---@field mark? string Mark of the mail that must be there exactly once.
+---@field wait? Duration How long to wait for it.
+---@field remove? boolean Whether the marked mail is removed once it has been found.
+
+---@class imap_probe.result : StepResult
+---@field messages integer messages in the mailbox
+---@field uidvalidity integer its UIDVALIDITY
+---@field uidnext integer the UID that the next message gets
+---@field mailboxes string[] the names of all mailboxes of the user
+---@field found integer messages with the mark
+---@field uids integer[] their UIDs
+---@field header string the header of the first one: the way that it took stands there
+---@field seconds number how long it was waited for
+---@field encrypted boolean whether the connection was encrypted
+---@field certificate table<string, any> of the server, as of [tls_check]
+
+---Logs in to an IMAP server and finds a marked mail.
+---
+---It logs in as the user's own program would, opens a mailbox for reading and, with mark, finds the mail that [smtp_probe] delivered and reads it. No flag of a message changes. The password is sent over an encrypted connection with a certificate that is trusted, or within the host itself. UIDVALIDITY and the UIDs are what the programs of users know messages by: compare them before and after a move.
+---@param args imap_probe.args
+---@return imap_probe.result
+function imap_probe(args) end
+
 ---@class maildir_sync.args : StepOptions
 ---@field from Host Host that the mailboxes come from.
 ---@field to Host Host that they go to. It may be the host that runner itself runs on, which is the fastest way.
@@ -232,14 +266,37 @@ function file(args) end
 ---@field owner? string User that Dovecot reads the mailboxes as on to, by name, with ":group" if that is not the user's own. When it is not given: the owner of target unless that is root, else vmail.
 ---@field lowercase? boolean Write the directories of domains and users in small letters on to, where Dovecot since 2.1 looks for them.
 ---@field mode? "warm"|"final"|"late"|"reverse" What the pass may do. warm: the source is in use; adds and renames, removes nothing. final: the source is quiet; makes the target equal. late: the target is in use; adds what has reached the source since the final pass. reverse: the same, back to where the final pass came from. Default: warm.
----@field max_delete? any How many messages a final pass may take away: a number, or a share of those on the target ("5%", the default).
+---@field max_delete? integer|string How many messages a final pass may take away: a number, or a share of those on the target ("5%", the default).
 ---@field full? boolean List every mailbox. Otherwise those of accounts are skipped whose directories, on both hosts, did not change since a pass found them equal; runner remembers that in its cache directory (~/.cache/runner).
 ---@field streams? integer How many transfers run at once. 0: as many as serve.
 ---@field rate? Size The most bytes a second that are read from from, such as "20M". 0: no limit.
 
+---@class maildir_sync.result : StepResult
+---@field messages integer messages on from
+---@field bytes integer their size
+---@field mailboxes integer mailboxes on from
+---@field skipped_mailboxes integer those of them that were not listed because their accounts did not change
+---@field copied integer messages that were sent
+---@field copied_bytes integer their size
+---@field renamed integer messages that were renamed on to
+---@field linked integer messages that got a further name on to
+---@field quarantined integer messages that were put aside
+---@field quarantine string the directory where they are now
+---@field vanished integer messages that had gone when they were to be read; the next pass looks again
+---@field target_only integer accounts that only to has; they are never touched
+---@field absent string[] domains asked for of which from has no directory
+---@field left string[] what stays behind, and why; the first 20
+---@field left_count integer how much that is in all
+---@field seconds number how long it took
+---@field next_pass_seconds number how long the next pass would take, if little happens until then
+
 ---Copies the mailboxes below a directory to another host.
+---
+---A message never changes, and its file name up to ":2," identifies it. So a pass copies what is missing, renames on the new host what was renamed on the old one (a change of flags, a move from new/ to cur/ or to another folder), and sends no message twice. A message becomes visible whole or not at all; a pass that was broken off is gone on with by the next. dovecot-uidlist, dovecot-keywords, subscriptions, sieve scripts and whatever else an account holds follow the messages; Dovecot's index caches do not, and those of a mailbox that changes are removed on the new host, where Dovecot must not serve these mailboxes before they are declared live.
+---
+---Run it warm as often as you like while the old server is in use. When it is frozen, one final pass makes the new host equal: what the old server does not have any more is put aside, beside the target (/var/vmail.quarantine-DATE), within accounts that the old server has and up to max_delete. After [maildir_sync.live] only late passes are possible: they add what has reached the old server since the final pass. The old host needs find, xargs and tar of GNU, no older than Debian 5's; the new one perl-base, unless runner runs there itself.
 ---@class maildir_sync
----@overload fun(args: maildir_sync.args): AnyResult
+---@overload fun(args: maildir_sync.args): maildir_sync.result
 maildir_sync = {}
 
 ---@class maildir_sync.live.args : StepOptions
@@ -247,18 +304,32 @@ maildir_sync = {}
 ---@field target? string Directory of all mailboxes there. Default: /var/vmail.
 ---@field domains? string[] Only these domains are in use; others can still be moved here. Empty: all.
 
+---@class maildir_sync.live.result : StepResult
+---@field live boolean whether all of the directory is live
+---@field since string since when, as 2026-11-23T15:30:00Z
+---@field domains table<string, any> since when single domains are
+
 ---Declares that mailboxes are in use on their new host, so that no pass removes or renames there any more.
+---
+---From then on warm and final passes into these mailboxes are refused: they would undo what users do there. The mark is a file beside the mailboxes (/var/vmail.runner/live.json).
 ---@param args maildir_sync.live.args
----@return AnyResult
+---@return maildir_sync.live.result
 function maildir_sync.live(args) end
 
 ---@class maildir_sync.status.args : StepOptions
 ---@field on Host Host to look at.
 ---@field target? string Directory of all mailboxes there. Default: /var/vmail.
 
+---@class maildir_sync.status.result : StepResult
+---@field live boolean whether all of the directory is live
+---@field since string since when, as 2026-11-23T15:30:00Z
+---@field domains table<string, any> since when single domains are
+---@field last_final string when the last final pass into the directory was
+---@field finals table<string, any>[] the last final pass of each source: from, path, time, messages, bytes
+
 ---Tells whether mailboxes are declared live and when the last final pass was.
 ---@param args maildir_sync.status.args
----@return AnyResult
+---@return maildir_sync.status.result
 function maildir_sync.status(args) end
 
 ---@class maildir_sync.verify.args : StepOptions
@@ -273,9 +344,21 @@ function maildir_sync.status(args) end
 ---@field lowercase? boolean Write the directories of domains and users in small letters on to, where Dovecot since 2.1 looks for them.
 ---@field content? boolean Also compare the content of every message, by a SHA-256 that each host computes. Takes as long as reading all mails.
 
+---@class maildir_sync.verify.result : StepResult
+---@field messages integer messages compared
+---@field bytes integer their size
+---@field mailboxes integer mailboxes compared
+---@field files integer other files compared
+---@field hashed integer files whose content was compared
+---@field differences integer 0, or the step has failed
+---@field domains table<string, any> messages, bytes and mailboxes of each domain
+---@field target_only integer accounts that only to has; they are not compared
+
 ---Compares the mailboxes of two hosts, message by message.
+---
+---Both sides are listed in full. Compared are names with flags, sizes, times (a message's time is its INTERNALDATE), owner and mode on the new host, and the content of dovecot-uidlist, dovecot-keywords, subscriptions and all other files that are no messages. A difference fails the step, and the first twenty are named.
 ---@param args maildir_sync.verify.args
----@return AnyResult
+---@return maildir_sync.verify.result
 function maildir_sync.verify(args) end
 
 ---@class mysql.column.args : StepOptions
@@ -382,6 +465,25 @@ function mysql.exec(args) end
 ---@return AnyResult
 function mysql.load(args) end
 
+---@class mysql.merge.args : StepOptions
+---@field on Host Host of the server.
+---@field from_database string Control database to take domains, accounts and aliases from: a copy of another server's, made by mysql.copy.
+---@field database string Control database to bring them into.
+---@field domains? string[] Only these domains. Empty: all of from_database. Rows of other domains are never touched.
+---@field prune? boolean Also remove accounts and aliases of these domains that from_database does not have.
+---@field backup? boolean Dump the database into backup_dir before it is changed. Default: true.
+---@field backup_dir? string Directory on the host for that dump. Default: /var/backups/runner.
+---@field user? string Account of the server.
+---@field password? string|Secret Its password.
+---@field socket? string Path of the server's socket on its host, when it is not where Debian has it.
+---@field host? string Address of the server as seen from its host; a server on the host itself is reached at its socket, then at 127.0.0.1.
+---@field port? integer TCP port of the server. Default 3306.
+
+---Brings domains, accounts and aliases of one control database into another.
+---@param args mysql.merge.args
+---@return AnyResult
+function mysql.merge(args) end
+
 ---@class mysql.query.args : StepOptions
 ---@field on Host Host of the server.
 ---@field database? string Database to be in.
@@ -397,6 +499,24 @@ function mysql.load(args) end
 ---@param args mysql.query.args
 ---@return AnyResult
 function mysql.query(args) end
+
+---@class port_check.args : StepOptions
+---@field on? Host Host from which the server is tried, through its connection. Without it the runner connects itself.
+---@field address? string Name or address of the server. With on, that host itself (127.0.0.1) unless another one is named.
+---@field open? integer[] Ports that must be open.
+---@field closed? integer[] Ports that must not be: they may be closed or filtered.
+---@field banner? boolean Whether the first line that a server says is read too. Not all say one.
+
+---@class port_check.result : StepResult
+---@field ports table<string, any> for each address and port, such as "192.0.2.1:25": "open", "closed" or "filtered"
+---@field banners table<string, any> what the server says first at an open port
+
+---Says which TCP ports of an address are open, closed or filtered.
+---
+---A port is open when it takes a connection, closed when the server refuses one, and filtered when nothing comes back. A name is tried at each of its addresses, IPv4 and IPv6, when the runner connects itself: one old address is enough to lose clients. An address to which this machine has no route is left out when there is another. To wait until a port is open there is [wait_for].
+---@param args port_check.args
+---@return port_check.result
+function port_check(args) end
 
 ---@class postconf.args : StepOptions
 ---@field on Host Host whose Postfix it is.
@@ -443,6 +563,74 @@ function postconf(args) end
 ---@param args service.args
 ---@return service.result
 function service(args) end
+
+---@class smtp_probe.args : StepOptions
+---@field on? Host Host from which the server is tried, through its connection. Without it the runner connects itself.
+---@field address? string Name or address of the server. With on, that host itself (127.0.0.1) unless another one is named.
+---@field port? integer TCP port: 25, 587 or 465. Default: 25.
+---@field tls? "auto"|"starttls"|"implicit"|"none" How the connection is encrypted: "starttls" on a connection that begins without, "implicit" from the first byte. "auto" is what belongs to the port. Default: auto.
+---@field names? string[] Names that the certificate must be valid for.
+---@field ca? string Certificates in PEM of authorities that are trusted beside those of this machine.
+---@field trusted? boolean Whether the certificate must lead to an authority that this machine trusts. Mail servers among themselves do not ask for that.
+---@field to? string Whom a marked mail is delivered to. Without it none is sent.
+---@field from? string Sender of the mail on its envelope.
+---@field mark? string The mark; without it one is made up.
+---@field user? string User to log in as, as at port 587.
+---@field password? string|Secret The password.
+---@field outside? string An address elsewhere for which the server must not take mail. Default: relay-test@example.com.
+---@field relay? boolean Whether the question for a relay is asked. Without it, it is where the answer proves something.
+---@field helo? string Name that this client gives itself. Without it the name of the machine that connects.
+
+---@class smtp_probe.result : StepResult
+---@field greeting string what the server says first
+---@field relay string "refused", or "not asked"
+---@field relay_reply string the words with which it was refused
+---@field encrypted boolean whether the connection was encrypted
+---@field certificate table<string, any> of the server, as of [tls_check]
+---@field mark string the mark of the mail that was sent
+---@field queue_id string what the mail is called in the queue of the server, where that says so
+---@field reply string what the server said when it took the mail
+
+---Delivers a marked mail and sees that an SMTP server relays for nobody.
+---
+---It always looks at the greeting, the encryption and the certificate, and asks whether the server would take a mail from outside to outside, without sending one: a server that says yes would be used for spam within hours. That question proves nothing from an address which the server itself trusts, so it is left out at 127.0.0.1 and after a login; ask from another host (on = old, address = ...).
+---
+---With to, a mail with a mark is delivered, each time; [imap_probe] finds it again by its mark. It has the null sender unless from is given, so that nobody gets a bounce of it. In check mode nothing is sent. The password is sent over an encrypted connection only, or within the host itself.
+---@param args smtp_probe.args
+---@return smtp_probe.result
+function smtp_probe(args) end
+
+---@class tls_check.args : StepOptions
+---@field on? Host Host from which the server is tried, through its connection. Without it the runner connects itself.
+---@field address? string Name or address of the server. With on, that host itself (127.0.0.1) unless another one is named.
+---@field port? integer TCP port. Default: 443.
+---@field tls? "auto"|"starttls"|"implicit"|"none" How the connection is encrypted: "starttls" on a connection that begins without, "implicit" from the first byte. "auto" is what belongs to the port. Default: auto.
+---@field names? string[] Names that the certificate must be valid for.
+---@field ca? string Certificates in PEM of authorities that are trusted beside those of this machine.
+---@field protocol? "auto"|"smtp"|"imap"|"pop3"|"sieve" What is spoken before STARTTLS. "auto" is what belongs to the port. Default: auto.
+---@field valid_for? Duration How long the certificate must still be valid. Default: 7d.
+---@field trusted? boolean Whether it must lead to an authority that this machine trusts. Default: true.
+---@field min_version? "1.0"|"1.1"|"1.2"|"1.3" The oldest version of TLS that will do. Default: 1.2.
+
+---@class tls_check.result : StepResult
+---@field subject string whom the certificate is for
+---@field issuer string who signed it
+---@field names string[] names and addresses that it is valid for
+---@field chain string[] the subjects of all certificates that the server sends
+---@field not_before string from when it is valid, in UTC
+---@field not_after string until when
+---@field days_left integer whole days until then
+---@field trusted boolean whether it leads to an authority that is trusted
+---@field untrusted string why not
+---@field tls_version string such as "1.3"
+---@field cipher string what the connection is encrypted with
+
+---Checks the certificate of a server: authority, names, expiry.
+---
+---The certificate must be valid now and for a while, lead to an authority that this machine trusts with what the server itself sends in between, and be valid for every name by which clients reach the server. All that is wrong is told at once. Servers that know nothing newer than TLS 1.0 are looked at too, and then fail by min_version.
+---@param args tls_check.args
+---@return tls_check.result
+function tls_check(args) end
 
 ---@class wait_for.args : StepOptions
 ---@field on? Host Host that is looked at: its files, its commands, and the ports as it sees them. Without it the runner itself connects to the port.

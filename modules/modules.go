@@ -17,6 +17,7 @@ func All() []module.Module {
 	all = append(all, maildirModules()...)
 	all = append(all, mysqlModules()...)
 	all = append(all, postfixModules()...)
+	all = append(all, probeModules()...)
 	all = append(all, serviceModules()...)
 	all = append(all, waitModules()...)
 	slices.SortFunc(all, func(a, b module.Module) int { return strings.Compare(a.Name, b.Name) })
