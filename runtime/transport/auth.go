@@ -155,7 +155,7 @@ func (l *login) nextAnswers(c *ssh.ClientAuthContext) ssh.AuthMethod {
 				answers[i], err = secret()
 				secret = nil
 			case l.ask != nil:
-				answers[i], err = l.typed(strings.TrimSpace(instruction+"\n") + printable(q))
+				answers[i], err = l.typed(strings.TrimLeft(printable(strings.TrimSpace(instruction)+"\n"+q), "\n"))
 			default:
 				err = fmt.Errorf("it asks %q, which nobody is there to answer", printable(q))
 				l.noteOnce(err.Error())

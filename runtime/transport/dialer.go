@@ -44,7 +44,10 @@ func (d *Dialer) Dial(ctx context.Context, spec Spec) (Conn, error) {
 	if spec.Local {
 		return Local(), nil
 	}
-	c, err := d.dial(ctx, spec, via{})
+	if err := endless(ctx, spec); err != nil {
+		return nil, err
+	}
+	c, err := d.dial(ctx, spec, nil)
 	if err != nil {
 		return nil, err // not a Conn that holds a nil
 	}
@@ -56,25 +59,35 @@ func Dial(ctx context.Context, spec Spec, o Options) (Conn, error) {
 	return NewDialer(o).Dial(ctx, spec)
 }
 
-// maxHops bounds a chain of jumps, so that a ProxyJump that leads back to itself ends.
+// maxHops bounds a chain of jumps.
 const maxHops = 8
 
-// via is what a jump inherits from the host that is reached through it.
-type via struct {
-	hops int
-	keys []string // the site's: where neither it nor ssh_config names one for the jump, they are tried before the usual ones
+// endless finds out whether the jumps lead in a circle, before anybody waits for a jump that waits for him.
+func endless(ctx context.Context, spec Spec) error {
+	to := spec
+	for range maxHops + 1 {
+		r, err := resolve(ctx, spec)
+		if err != nil || len(r.Jump) == 0 {
+			return nil // what is wrong is told when the host is dialled
+		}
+		near, err := nearest(r, spec)
+		if err != nil || r.is(near) {
+			return nil
+		}
+		spec = near
+	}
+	return &DialError{To: to.String(), Err: fmt.Errorf("there are more than %d jumps on the way", maxHops), Do: "does a ProxyJump lead back to itself?"}
 }
 
-func (d *Dialer) dial(ctx context.Context, spec Spec, v via) (*sshConn, error) {
+// dial connects to a host. For a jump, inherited are the keys that the site names for the host behind it: where neither the site
+// nor ssh_config names one for the jump, they are tried before the usual ones.
+func (d *Dialer) dial(ctx context.Context, spec Spec, inherited []string) (*sshConn, error) {
 	r, err := resolve(ctx, spec)
 	if err != nil {
 		return nil, &DialError{To: spec.String(), Err: err}
 	}
 	if !r.explicitKeys {
-		r.Keys = r.paths(v.keys)
-	}
-	if v.hops > maxHops {
-		return nil, &DialError{To: target(r), Err: fmt.Errorf("more than %d jumps on the way", maxHops), Do: "does a ProxyJump lead back to itself?"}
+		r.Keys = r.paths(inherited)
 	}
 	if len(r.Jump) == 0 {
 		return d.connect(ctx, r, nil)
@@ -83,13 +96,13 @@ func (d *Dialer) dial(ctx context.Context, spec Spec, v via) (*sshConn, error) {
 	if err != nil {
 		return nil, &DialError{To: target(r), Err: err}
 	}
-	if (near.Address == r.name || near.Address == r.Address) && (near.Port == r.Port || near.Port == 0 && r.Port == 22) {
+	if r.is(near) {
 		return d.connect(ctx, r, nil) // a ProxyJump for a whole domain stands for the jump itself too: go straight
 	}
 	if len(spec.Keys) > 0 {
-		v.keys = spec.Keys
+		inherited = spec.Keys
 	}
-	j, err := d.through(ctx, near, via{v.hops + 1, v.keys})
+	j, err := d.through(ctx, near, inherited)
 	if err != nil {
 		return nil, throughError(r, near, err)
 	}
@@ -99,6 +112,11 @@ func (d *Dialer) dial(ctx context.Context, spec Spec, v via) (*sshConn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// is says whether a jump is the host itself.
+func (r *resolved) is(near Spec) bool {
+	return (near.Address == r.name || near.Address == r.Address) && (near.Port == r.Port || near.Port == 0 && r.Port == 22)
 }
 
 // nearest is the last jump, the nearest to the target; what is before it is how that one is reached.

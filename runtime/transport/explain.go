@@ -1,11 +1,11 @@
 package transport
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -34,22 +34,31 @@ func explain(r resolved, err error, l *login, banner, proxySaid string) error {
 	var key *HostKeyError
 	var algorithms *ssh.AlgorithmNegotiationError
 	switch {
-	case errors.Is(err, context.Canceled):
 	case errors.As(err, &key):
 		d.Err = key
 		d.Do = keyAdvice(r, key, banner)
 	case errors.As(err, &algorithms):
-		d.Err = &AlgorithmError{What: algorithms.What, Theirs: algorithms.RequestedAlgorithms, Ours: algorithms.SupportedAlgorithms}
+		d.Err = &AlgorithmError{What: algorithms.What, Theirs: withoutMarkers(algorithms.RequestedAlgorithms), Ours: withoutMarkers(algorithms.SupportedAlgorithms)}
 		d.Do = algorithmAdvice(r, algorithms)
 	case refused(err, l):
 		d.Err = l.failure(err)
 		d.Do = fmt.Sprintf("see that this works: %s; name the key in site.lua: key = \"~/.ssh/…\"", sshCommand(r))
 	case proxySaid != "":
-		d.Err = fmt.Errorf("its ProxyCommand (%s) said: %s", r.proxyCommand, proxySaid)
+		d.Err = fmt.Errorf("its ProxyCommand (%s) said: %s", r.proxyCommand, printable(proxySaid))
+	case r.proxyCommand != "" && banner == "" && cutOff(err):
+		d.Err = plain(fmt.Sprintf("its ProxyCommand (%s) ended and said nothing", r.proxyCommand), err)
+		d.Do = "see what it does by hand; ssh puts exec before it, so a command of several parts needs sh -c '…'"
 	default:
 		explainNetwork(r, err, banner, d)
 	}
 	return d
+}
+
+// withoutMarkers leaves out what stands among the key exchanges and is none: extensions that each side announces there.
+func withoutMarkers(list []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(name string) bool {
+		return strings.HasPrefix(name, "ext-info-") || strings.HasPrefix(name, "kex-strict-")
+	})
 }
 
 // refused says whether the server was reached and knew itself, and would not have us.
@@ -80,20 +89,42 @@ func explainNetwork(r resolved, err error, banner string, d *DialError) {
 	case errors.As(err, &timeout):
 		d.Err = timeout
 		d.Do = fmt.Sprintf("is the host up, and does a firewall let port %d through?", r.Port)
-		if strings.HasPrefix(banner, "SSH-") {
+		if isSSH(banner) {
 			d.Do = "the host answers, but slowly: is it busy, or does its sshd look up names (UseDNS)? timeout = \"2m\" in site.lua gives it more time"
 		}
 	case isTimeout(err):
 		d.Err = errors.New("no answer")
 		d.Do = fmt.Sprintf("is the host up, and does a firewall let port %d through?", r.Port)
-	case cutOff(err):
-		d.Err = plain("the server hung up during the handshake", err)
-		d.Do = "its log says why (journalctl -u ssh, or /var/log/auth.log): too many connections at a time (MaxStartups), or an address that it bans"
-	case banner != "" && !strings.HasPrefix(banner, "SSH-"):
-		d.Err = fmt.Errorf("what listens on port %d is no ssh server: it said %q", r.Port, banner)
+	case cutOff(err) || banner != "" && !isSSH(banner):
+		d.Do, d.Err = hungUp(r, err, banner)
 	case strings.Contains(err.Error(), "crypto/rsa"):
 		d.Do = "its RSA host key is too short to be trusted; make a new one there with ssh-keygen -t rsa -b 3072"
 	}
+}
+
+// What sshd says in clear text before it hangs up without a handshake.
+const (
+	tooMany = "Exceeded MaxStartups"     // since OpenSSH 7.6; those before hang up in silence
+	banned  = "Not allowed at this time" // PerSourcePenalties, since OpenSSH 9.8
+)
+
+func isSSH(banner string) bool { return strings.HasPrefix(banner, "SSH-") }
+
+// busy says that a server that hung up may have room for us a little later.
+func busy(banner string) bool { return banner == "" || banner == tooMany || isSSH(banner) }
+
+// hungUp is what to do about a server that ended the connection before or during the handshake, and the error.
+func hungUp(r resolved, err error, banner string) (do string, _ error) {
+	switch {
+	case banner == tooMany:
+		return "too many are logging in there at the same time: wait, or raise MaxStartups in its sshd_config", plain("the server hung up: "+banner, err)
+	case banner == banned:
+		return "its sshd bans this address for logins that failed before (PerSourcePenalties): wait some minutes, or exempt the address there", plain("the server hung up: "+banner, err)
+	case banner != "" && !isSSH(banner):
+		return "on which port does its sshd listen? Write that into site.lua: port = …", fmt.Errorf("what listens on port %d is no ssh server: it said %q", r.Port, banner)
+	}
+	return "its log says why (journalctl -u ssh, or /var/log/auth.log): too many connections at a time (MaxStartups), or an address that it bans",
+		plain("the server hung up during the handshake", err)
 }
 
 // plain is an error with a text of its own, that is still the one below for errors.Is.

@@ -65,7 +65,8 @@ func notPinned(r resolved, shown []*HostKeyError) error {
 
 // handshake is one attempt. again says that another one may fare better.
 func (d *Dialer) handshake(ctx context.Context, r resolved, j *jump, shown []*HostKeyError) (_ *sshConn, again bool, _ error) {
-	ctx, cancel := context.WithCancelCause(ctx)
+	given := ctx
+	ctx, cancel := context.WithCancelCause(given)
 	defer cancel(nil)
 	clock := startClock(r.ConnectTimeout, func() { cancel(&timeoutError{r.ConnectTimeout}) })
 	defer clock.stop()
@@ -85,6 +86,9 @@ func (d *Dialer) handshake(ctx context.Context, r resolved, j *jump, shown []*Ho
 	}
 	raw, err := dialRaw(ctx, r, j)
 	if err != nil {
+		if given.Err() != nil {
+			return nil, false, &DialError{To: target(r), Err: context.Cause(given)}
+		}
 		return nil, false, explain(r, causeOf(ctx, err), l, "", "")
 	}
 	w := &wire{Conn: raw}
@@ -99,7 +103,10 @@ func (d *Dialer) handshake(ctx context.Context, r resolved, j *jump, shown []*Ho
 	}
 	if err != nil {
 		raw.Close()
-		again = ctx.Err() == nil && cutOff(err) && (!l.begun || l.asked) && r.proxyCommand == ""
+		if given.Err() != nil { // whatever it looks like from below
+			return nil, false, &DialError{To: target(r), Err: context.Cause(given)}
+		}
+		again = ctx.Err() == nil && cutOff(err) && busy(w.banner()) && (!l.begun || l.asked) && r.proxyCommand == ""
 		return nil, again, explain(r, causeOf(ctx, err), l, w.banner(), proxySaid(raw, err))
 	}
 	return newSSHConn(ssh.NewClient(client, channels, requests), w, r, d, keys.seen, j), false, nil

@@ -17,12 +17,12 @@ type jump struct {
 }
 
 // through returns the connection to a jump, which is made when there is none. A jump that was made is left with leave.
-func (d *Dialer) through(ctx context.Context, near Spec, v via) (*jump, error) {
-	key := fmt.Sprintf("%q %q %q %q %q", near.String(), near.Jump, near.Config, near.KnownHosts, v.keys)
+func (d *Dialer) through(ctx context.Context, near Spec, inherited []string) (*jump, error) {
+	key := fmt.Sprintf("%q %q %q %q %q", near.String(), near.Jump, near.Config, near.KnownHosts, inherited)
 	for {
 		j, mine := d.join(near.String(), key)
 		if mine {
-			j.conn, j.err = d.dial(ctx, near, v)
+			j.conn, j.err = d.dial(ctx, near, inherited)
 			close(j.ready)
 		}
 		select {

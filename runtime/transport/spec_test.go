@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -120,6 +121,24 @@ Host *
 		}
 		if pair := c.want(r); pair[0] != pair[1] {
 			t.Errorf("%s: got %v, want %v", name, pair[0], pair[1])
+		}
+	}
+}
+
+func TestHungUp(t *testing.T) {
+	for banner, want := range map[string]struct {
+		busy     bool
+		text, do string
+	}{
+		"":                         {true, "the server hung up during the handshake", "MaxStartups"},
+		"SSH-2.0-OpenSSH_6.0p1":    {true, "the server hung up during the handshake", "MaxStartups"},
+		"Exceeded MaxStartups":     {true, "the server hung up: Exceeded MaxStartups", "raise MaxStartups"},
+		"Not allowed at this time": {false, "the server hung up: Not allowed at this time", "PerSourcePenalties"},
+		"220 mail ESMTP":           {false, `what listens on port 2222 is no ssh server: it said "220 mail ESMTP"`, "port = "},
+	} {
+		do, err := hungUp(resolved{Spec: Spec{Port: 2222}}, io.EOF, banner)
+		if busy(banner) != want.busy || err.Error() != want.text || !strings.Contains(do, want.do) {
+			t.Errorf("%q: %v, %v; %s", banner, busy(banner), err, do)
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package sshtest
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
@@ -34,9 +35,10 @@ type Options struct {
 	HostKeys      []ssh.Signer // nil: one new ed25519 key
 	Config        func(*ssh.ServerConfig)
 	Delay         time.Duration // before the handshake
+	Listen        string        // empty: "127.0.0.1:0"
 }
 
-// Server is a running server on a port of 127.0.0.1.
+// Server is a running server, on a port of 127.0.0.1 unless Options.Listen says otherwise.
 type Server struct {
 	Addr    string
 	KeyFile string // private key that logs in
@@ -81,7 +83,7 @@ func Start(t testing.TB, o Options) *Server {
 	if o.Config != nil {
 		o.Config(s.config)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", cmp.Or(o.Listen, "127.0.0.1:0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +99,13 @@ func (s *Server) Spec() transport.Spec {
 	host, port, _ := net.SplitHostPort(s.Addr)
 	n, _ := strconv.Atoi(port)
 	return transport.Spec{Address: host, Port: n, User: "test", Keys: []string{s.KeyFile}, KnownHosts: []string{s.Known}, Config: []string{}}
+}
+
+// Conns is the number of connections that are open.
+func (s *Server) Conns() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
 }
 
 // Cut breaks all connections, as a pulled cable does.
