@@ -172,17 +172,25 @@ function command(args) end
 ---@field wait? Duration How long to wait until every name server of every domain says so. Without it a server that does not is an error.
 ---@field interval? Duration Time between two looks while waiting. Default: 10s.
 ---@field ttl_max? Duration The largest TTL that the MX records may have.
+---@field addresses? string[] Addresses of the new server, IPv4 and IPv6. Every MX, and every name of clients, must lead to some of these and to nothing else: an old AAAA beside a new A sends half of the world to the old server.
+---@field clients? boolean|string[] Names by which users reach the server: a list of whole names, which must be there, or true for the usual ones of every domain (imap, pop, pop3, smtp, mail, webmail, autoconfig, autodiscover, and the services _imap, _imaps, _submission and _submissions), where they are there.
+---@field ptr? string Name to which each of addresses must lead back (PTR), and which must lead to it again: others refuse mail from addresses without.
+---@field spf? boolean Whether the SPF policy of every domain must let addresses send, where there is one.
+---@field resolvers? boolean|string[] Resolvers that must say the same, as a sample of the world's caches: a list of addresses, or true for four public ones. They are asked only once all authoritative servers agree, since a resolver remembers what it was asked for too early. One that does not answer is noted.
+---@field expired? boolean Whether the last cache must have forgotten what was so before, as far as earlier looks of runner on this machine know.
 ---@field on? Host Host through whose connection the servers are asked, over TCP. Without it the runner asks them itself.
 ---@field resolver? string Address of the resolver that says where the name servers are, "192.0.2.1" or "192.0.2.1:5353". Without it those of /etc/resolv.conf.
 ---@field port? integer Port of the name servers, for a rehearsal that cannot use the usual one. Default: 53.
 
 ---@class dns_check.result : StepResult
 ---@field agreed boolean whether all is as wanted
----@field domains table<string, any> a table for each domain: agreed, exists, zone, mx (names of hosts), ttl (seconds), serial, addresses (of each MX), notes, problems, and servers, a list of tables with name, address, known, says, mx, ttl, serial
+---@field domains table<string, any> a table for each domain: agreed, exists, zone, mx (names of hosts), ttl (seconds), serial, addresses (of each MX), notes, problems, servers (a list of tables with name, address, known, says, mx, ttl, serial), clients (the addresses of each name), spf (the result for each address), resolvers (what each says), stale_until and stale_seconds (when the last cache has forgotten what was so before; empty and 0: nothing else is known of), change_seconds (how long caches would go on saying what is so now, if it was changed now)
 
----Asks all authoritative name servers of domains for their MX, and waits until they agree.
+---Asks all authoritative name servers of domains for their mail, and waits until they agree.
 ---
 ---A domain is as wanted when every address of every name server, those of the delegation as well as those that the zone names, answers with authority and with exactly this MX. A server that does not answer, or not with authority, is unknown, and that is never as wanted; only an address to which this machine has no route (IPv6) is left out when the same server answers at another one. An MX that is an alias or has no address is never as wanted. The name of an MX is never asked for at a resolver, which would remember that it is not there yet.
+---
+---There is no propagation in the DNS: once all servers agree, what is left are caches, each for the TTL that it was told. Every look is remembered on this machine (~/.cache/runner/dns), so that the time can be told at which the last cache has forgotten the old answer. So lower the TTL some days before, and look then.
 ---@param args dns_check.args
 ---@return dns_check.result
 function dns_check(args) end

@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"regexp"
+	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +18,7 @@ import (
 
 func dnsModules() []module.Module {
 	return []module.Module{module.Define("dns_check",
-		"Asks all authoritative name servers of domains for their MX, and waits until they agree", planDNSCheck)}
+		"Asks all authoritative name servers of domains for their mail, and waits until they agree", planDNSCheck)}
 }
 
 // dnsCheckArgs are domains and the MX that they are to have.
@@ -29,15 +28,21 @@ func dnsModules() []module.Module {
 // an address to which this machine has no route (IPv6) is left out when the same server answers at another one. An MX that is an alias or has no
 // address is never as wanted. The name of an MX is never asked for at a resolver, which would remember that it is not there yet.
 //
+// There is no propagation in the DNS: once all servers agree, what is left are caches, each for the TTL that it was told. Every look is remembered on this
+// machine (~/.cache/runner/dns), so that the time can be told at which the last cache has forgotten the old answer. So lower the TTL
+// some days before, and look then.
+//
 // # Example
 //
 //	dns_check { domains = { "example.org" }, mx = "mail.example.org", wait = "2h" }
+//	dns_check { domains = params.domains, mx = "mail.example.org", addresses = { "192.0.2.1", "2001:db8::1" }, clients = true,
+//	            ptr = "mail.example.org", spf = true, resolvers = true, expired = true, wait = "1d" }
 //	for name, d in pairs(dns_check { domains = params.domains }.domains) do say(name .. ": " .. table.concat(d.mx, ", ")) end
 //
 // # Result
 //
 //   - agreed (boolean): whether all is as wanted
-//   - domains (table): a table for each domain: agreed, exists, zone, mx (names of hosts), ttl (seconds), serial, addresses (of each MX), notes, problems, and servers, a list of tables with name, address, known, says, mx, ttl, serial
+//   - domains (table): a table for each domain: agreed, exists, zone, mx (names of hosts), ttl (seconds), serial, addresses (of each MX), notes, problems, servers (a list of tables with name, address, known, says, mx, ttl, serial), clients (the addresses of each name), spf (the result for each address), resolvers (what each says), stale_until and stale_seconds (when the last cache has forgotten what was so before; empty and 0: nothing else is known of), change_seconds (how long caches would go on saying what is so now, if it was changed now)
 type dnsCheckArgs struct {
 	// The domains, such as { "example.org" }. Names with other letters than ASCII are given in their xn-- form.
 	Domains []string `lua:"domains,required"`
@@ -50,34 +55,27 @@ type dnsCheckArgs struct {
 	Interval time.Duration `lua:"interval" default:"10s"`
 	// The largest TTL that the MX records may have.
 	TTLMax time.Duration `lua:"ttl_max"`
+	// Addresses of the new server, IPv4 and IPv6. Every MX, and every name of clients, must lead to some of these and to nothing else: an old
+	// AAAA beside a new A sends half of the world to the old server.
+	Addresses []string `lua:"addresses"`
+	// Names by which users reach the server: a list of whole names, which must be there, or true for the usual ones of every domain (imap, pop, pop3, smtp,
+	// mail, webmail, autoconfig, autodiscover, and the services _imap, _imaps, _submission and _submissions), where they are there.
+	Clients any `lua:"clients" type:"boolean or list of string"`
+	// Name to which each of addresses must lead back (PTR), and which must lead to it again: others refuse mail from addresses without.
+	PTR string `lua:"ptr"`
+	// Whether the SPF policy of every domain must let addresses send, where there is one.
+	SPF bool `lua:"spf"`
+	// Resolvers that must say the same, as a sample of the world's caches: a list of addresses, or true for four public ones. They are asked only once
+	// all authoritative servers agree, since a resolver remembers what it was asked for too early. One that does not answer is noted.
+	Resolvers any `lua:"resolvers" type:"boolean or list of string"`
+	// Whether the last cache must have forgotten what was so before, as far as earlier looks of runner on this machine know.
+	Expired bool `lua:"expired"`
 	// Host through whose connection the servers are asked, over TCP. Without it the runner asks them itself.
 	On *host.View `lua:"on"`
 	// Address of the resolver that says where the name servers are, "192.0.2.1" or "192.0.2.1:5353". Without it those of /etc/resolv.conf.
 	Resolver string `lua:"resolver"`
 	// Port of the name servers, for a rehearsal that cannot use the usual one.
 	Port int `lua:"port" default:"53"`
-}
-
-var (
-	hostName     = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$`)
-	mxPreference = regexp.MustCompile(`^\s*(?:(\d{1,5})\s+)?(\S+)\s*$`)
-)
-
-// wantedMX is one MX as a recipe asks for it.
-type wantedMX struct {
-	host       string // as [authority.MX] has it
-	preference int    // -1: any
-}
-
-func (w wantedMX) String() string {
-	name := w.host
-	if name == "" {
-		name = "."
-	}
-	if w.preference >= 0 {
-		return fmt.Sprintf("%d %s", w.preference, name)
-	}
-	return name
 }
 
 // Validate checks what the types of the arguments cannot.
@@ -101,72 +99,13 @@ func (a *dnsCheckArgs) Validate() error {
 	if a.Port < 1 || a.Port > 65535 {
 		return fmt.Errorf("port must be between 1 and 65535, not %d", a.Port)
 	}
-	if a.Wait > 0 && a.MX == nil && a.TTLMax == 0 {
-		return errors.New("wait needs mx or ttl_max: there is nothing to wait for")
+	if err := a.validateNames(); err != nil {
+		return err
+	}
+	if a.Wait > 0 && !a.demands() {
+		return errors.New("wait needs mx, ttl_max or another demand: there is nothing to wait for")
 	}
 	return nil
-}
-
-func (a *dnsCheckArgs) wanted() ([]wantedMX, error) {
-	var texts []string
-	switch v := a.MX.(type) {
-	case nil:
-		return nil, nil
-	case string:
-		texts = []string{v}
-	case []any:
-		for _, item := range v {
-			s, ok := item.(string)
-			if !ok {
-				return nil, errors.New("mx must be a string or a list of strings")
-			}
-			texts = append(texts, s)
-		}
-	default:
-		return nil, errors.New("mx must be a string or a list of strings")
-	}
-	if len(texts) == 0 {
-		return nil, errors.New(`mx is empty; a domain that takes no mail has the null MX: mx = "."`)
-	}
-	var list []wantedMX
-	for _, text := range texts {
-		w, err := parseMX(text)
-		if err != nil {
-			return nil, err
-		}
-		if w.host == "" && len(texts) > 1 {
-			return nil, errors.New(`mx: the null MX "." must stand alone (RFC 7505, 3)`)
-		}
-		list = append(list, w)
-	}
-	return list, nil
-}
-
-// parseMX reads "mail.example.org" or "10 mail.example.org".
-func parseMX(text string) (wantedMX, error) {
-	m := mxPreference.FindStringSubmatch(text)
-	if m == nil {
-		return wantedMX{}, fmt.Errorf("mx: %q is neither a host nor a preference and a host", text)
-	}
-	w := wantedMX{preference: -1}
-	if m[1] != "" {
-		n, _ := strconv.Atoi(m[1])
-		if n > 65535 {
-			return w, fmt.Errorf("mx: a preference is at most 65535, not %d", n)
-		}
-		w.preference = n
-	}
-	if m[2] == "." {
-		return w, nil
-	}
-	w.host = strings.ToLower(strings.TrimSuffix(m[2], "."))
-	if _, err := netip.ParseAddr(w.host); err == nil {
-		return w, fmt.Errorf("mx: an MX names a host, never an address (RFC 5321, 5.1): %q", text)
-	}
-	if !hostName.MatchString(w.host) || !strings.Contains(w.host, ".") {
-		return w, fmt.Errorf("mx: %q is not the whole name of a host, such as \"mail.example.org\"", text)
-	}
-	return w, nil
 }
 
 func planDNSCheck(ctx context.Context, a *dnsCheckArgs) (*module.Plan, error) {
@@ -183,7 +122,7 @@ func planDNSCheck(ctx context.Context, a *dnsCheckArgs) (*module.Plan, error) {
 	switch {
 	case len(wrong) == 0:
 		plan.Note = c.agreement(states)
-	case a.MX == nil && a.TTLMax == 0 && !slices.ContainsFunc(wrong, func(s *domainState) bool { return s.unasked() }):
+	case !a.demands() && !slices.ContainsFunc(wrong, func(s *domainState) bool { return s.unasked() }):
 		plan.Note = "not all is well: " + strings.Join(reports(wrong), "; ")
 	case a.Wait == 0:
 		return nil, c.failure("cannot confirm", wrong)
@@ -202,14 +141,25 @@ func planDNSCheck(ctx context.Context, a *dnsCheckArgs) (*module.Plan, error) {
 
 // dnsCheck is one call of the module.
 type dnsCheck struct {
-	args   *dnsCheckArgs
-	client *authority.Client
-	mx     []wantedMX
+	args      *dnsCheckArgs
+	client    *authority.Client
+	mx        []wantedMX
+	addresses []netip.Addr
+	clients   []string // whole names that must be there
+	usual     bool     // the usual names of every domain too, where they are there
+	resolvers []netip.AddrPort
+	clocks    string // directory of the clocks; empty: nothing is remembered
 }
 
 func newDNSCheck(ctx context.Context, a *dnsCheckArgs) (*dnsCheck, error) {
 	c := &dnsCheck{args: a, client: &authority.Client{Port: uint16(a.Port)}}
-	c.mx, _ = a.wanted() // Validate has tried it
+	c.mx, _ = a.wanted() // Validate has tried these
+	c.addresses, _ = a.addresses()
+	c.clients, c.usual, _ = a.clients()
+	c.resolvers, _ = a.resolvers()
+	if dir, err := os.UserCacheDir(); err == nil {
+		c.clocks = filepath.Join(dir, "runner", "dns")
+	}
 	if a.On != nil {
 		c.client.TCP, c.client.Dial = true, a.On.Dial
 	}
@@ -245,10 +195,22 @@ func (c *dnsCheck) want() string {
 		words = append(words, w.String())
 	}
 	text := strings.Join(words, ", ")
-	if max := c.args.TTLMax; max > 0 {
-		text = strings.TrimPrefix(fmt.Sprintf("%s with a TTL of at most %d s", text, int(max.Seconds())), " ")
+	a := c.args
+	if max := a.TTLMax; max > 0 {
+		text = fmt.Sprintf("%s with a TTL of at most %d s", text, int(max.Seconds()))
 	}
-	return text
+	if len(a.Addresses) > 0 {
+		text += " at " + strings.Join(a.Addresses, ", ")
+	}
+	for _, more := range []struct {
+		is   bool
+		text string
+	}{{a.PTR != "", "named " + a.PTR}, {a.SPF, "let by SPF"}, {len(c.resolvers) > 0, "in the caches of resolvers too"}, {a.Expired, "with nothing else in any cache"}} {
+		if more.is {
+			text += ", " + more.text
+		}
+	}
+	return strings.TrimLeft(text, ", ")
 }
 
 func domainsOf(states []*domainState) string {
@@ -267,10 +229,14 @@ func (c *dnsCheck) agreement(states []*domainState) string {
 	for _, s := range states {
 		servers += len(s.answers)
 	}
-	if c.args.MX == nil && c.args.TTLMax == 0 {
-		return fmt.Sprintf("looked at %d domains on %d servers", len(states), servers)
+	text := fmt.Sprintf("every server of %s says so (%d answers)", domainsOf(states), servers)
+	if !c.args.demands() {
+		text = fmt.Sprintf("looked at %d domains on %d servers", len(states), servers)
 	}
-	return fmt.Sprintf("every server of %s says so (%d answers)", domainsOf(states), servers)
+	if last := lastStale(states); last != "" {
+		text += "; " + last
+	}
+	return text
 }
 
 // wait looks again and again at the domains that are not as wanted.

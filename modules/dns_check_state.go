@@ -29,17 +29,24 @@ type domainState struct {
 	err     error // the domain could not be looked at
 
 	reference []authority.MX // where no MX is wanted: what the first server says, and all others should
+	first     bool           // what is the same for all domains is told with this one
+
+	clients   map[string][]string // the addresses of each name
+	spf       map[string]string   // the result for each address
+	resolvers map[string]string   // what each says
+	stale     *authority.Heard    // what caches can still hold that is not so any more
+	change    time.Duration       // for how long caches would go on, if it was changed now
 }
 
 // look looks at all domains, or of those looked at before at the ones that were not as wanted.
 func (c *dnsCheck) look(ctx context.Context, before []*domainState) ([]*domainState, error) {
 	states := before
 	if states == nil {
-		for _, d := range c.args.Domains {
-			states = append(states, &domainState{domain: strings.ToLower(strings.TrimSuffix(d, ".")), wrong: []string{"not looked at yet"}})
+		for i, d := range c.args.Domains {
+			states = append(states, &domainState{first: i == 0, domain: strings.ToLower(strings.TrimSuffix(d, ".")), wrong: []string{"not looked at yet"}})
 		}
 	}
-	targets := &targetCache{known: map[string]authority.Target{}}
+	targets := &targetCache{known: map[string]authority.Target{}, led: map[string][]led{}}
 	limit := make(chan struct{}, domainsAtOnce)
 	var group sync.WaitGroup
 	for _, s := range states {
@@ -90,8 +97,17 @@ func (c *dnsCheck) lookAt(ctx context.Context, s *domainState, targets *targetCa
 		s.wrong = []string{"no name server could be asked"}
 	}
 	s.noteSerials()
-	if known > 0 {
-		c.lookAtTargets(ctx, s, targets)
+	if known == 0 {
+		return
+	}
+	c.lookAtTargets(ctx, s, targets)
+	c.lookAtNames(ctx, s, targets)
+	c.observe(s)
+	if len(s.wrong) == 0 {
+		c.askResolvers(ctx, s)
+	}
+	if c.args.Expired && s.stale != nil {
+		s.wrong = append(s.wrong, staleText(*s.stale))
 	}
 }
 
@@ -130,47 +146,6 @@ func (s *domainState) sameServerKnown(a authority.Answer) bool {
 	return slices.ContainsFunc(s.answers, func(b authority.Answer) bool { return b.Name == a.Name && b.Unknown == nil })
 }
 
-// matchMX compares without regard to order.
-func matchMX(want []wantedMX, have []authority.MX) bool {
-	if len(want) != len(have) {
-		return false
-	}
-	left := slices.Clone(have)
-	// Those with a preference choose first: "a" may take any record of a, "10 a" only its own.
-	sorted := slices.SortedStableFunc(slices.Values(want), func(x, y wantedMX) int { return min(y.preference, 0) - min(x.preference, 0) })
-	for _, w := range sorted {
-		i := slices.IndexFunc(left, func(m authority.MX) bool {
-			return m.Host == w.host && (w.preference < 0 || int(m.Preference) == w.preference)
-		})
-		if i < 0 {
-			return false
-		}
-		left = slices.Delete(left, i, i+1)
-	}
-	return true
-}
-
-// mxHint names mistakes that are often made in zone files.
-func mxHint(zone string, records []authority.MX) string {
-	zone = strings.TrimSuffix(zone, ".")
-	for _, m := range records {
-		switch {
-		case strings.HasSuffix(m.Host, "."+zone+"."+zone):
-			return "a dot is missing at the end of the name in the zone file"
-		case looksLikeAddress(strings.TrimSuffix(m.Host, "."+zone)):
-			return "an MX names a host, never an address"
-		case m.Host == "" && len(records) > 1:
-			return "the null MX must stand alone (RFC 7505, 3)"
-		}
-	}
-	return ""
-}
-
-func looksLikeAddress(name string) bool {
-	_, err := authority.ParseServer(name)
-	return err == nil
-}
-
 // noteSerials tells when servers hold different versions of the zone.
 func (s *domainState) noteSerials() {
 	holders := map[uint32][]string{}
@@ -194,6 +169,9 @@ func (s *domainState) noteSerials() {
 type targetCache struct {
 	mu    sync.Mutex
 	known map[string]authority.Target
+
+	ledMu sync.Mutex
+	led   map[string][]led
 }
 
 // lookAtTargets looks whether mail can be sent to the hosts that the MX name. One that cannot be reached by name is wrong
@@ -296,6 +274,7 @@ func (s *domainState) output() map[string]any {
 	out["addresses"] = addresses
 	var none *authority.NoDomainError
 	out["exists"] = !errors.As(s.err, &none)
+	s.cacheOutput(out)
 	return out
 }
 

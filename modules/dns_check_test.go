@@ -21,6 +21,7 @@ func exampleZone(serial int, mx string) string {
 
 func newDNS(t *testing.T, mx1, mx2 string) *authoritytest.World {
 	t.Helper()
+	t.Setenv("XDG_CACHE_HOME", t.TempDir()) // what was seen is remembered there
 	w := authoritytest.New(t)
 	w.Serve("127.0.0.11", "example.org.", exampleZone(1, mx1))
 	w.Serve("127.0.0.12", "example.org.", exampleZone(1, mx2))
@@ -99,6 +100,7 @@ func TestDNSCheckLooks(t *testing.T) {
 	delete(got, "problems")
 	want := map[string]any{
 		"agreed": false, "exists": true, "zone": "example.org", "mx": []string{"mail.example.org", "old.example.org"}, "ttl": int64(300), "serial": int64(1),
+		"clients": map[string]any{}, "spf": map[string]any{}, "resolvers": map[string]any{}, "stale_until": "", "stale_seconds": int64(0), "change_seconds": int64(300),
 		"addresses": map[string]any{"mail.example.org": []string{"192.0.2.1"}, "old.example.org": []string{"192.0.2.2"}},
 		"notes":     []string{"the servers of the zone above example.org could not be asked whom they delegate it to"},
 		"servers": []any{
@@ -160,6 +162,12 @@ func TestDNSCheckArguments(t *testing.T) {
 		{map[string]any{"resolver": "ns.example.org"}, "resolver must be an address"},
 		{map[string]any{"wait": "1h"}, "wait needs mx"},
 		{map[string]any{"port": 0.0}, "port must be"},
+		{map[string]any{"addresses": []any{"mail"}}, "addresses: \"mail\" is no address"},
+		{map[string]any{"clients": "yes"}, "clients must be a boolean or a list"},
+		{map[string]any{"clients": []any{"imap.example.org"}}, "need addresses"},
+		{map[string]any{"resolvers": []any{"dns.example.org"}}, "is no address"},
+		{map[string]any{"ptr": "mail", "addresses": []any{"192.0.2.1"}}, "not the whole name"},
+		{map[string]any{"spf": true}, "need addresses"},
 	} {
 		if c.values["domains"] == nil {
 			c.values["domains"] = []any{"example.org"}

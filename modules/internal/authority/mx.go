@@ -38,6 +38,7 @@ type Answer struct {
 	NoRoute bool
 	MX      []MX          // sorted
 	TTL     time.Duration // the largest of the records
+	Nothing time.Duration // without MX, how long caches remember that there is none
 	Alias   string        // the domain is an alias of this name
 	Absent  bool          // the server says that the domain does not exist
 	Implied []netip.Addr  // without MX, the addresses of the domain itself, to which mail goes then
@@ -70,6 +71,18 @@ func (a Answer) String() string {
 	}
 	return "no MX and no address"
 }
+
+// Says is what the server says without the time for which it may be remembered.
+func (a Answer) Says() string {
+	text := a.String()
+	if i := strings.LastIndex(text, " (TTL "); i >= 0 && len(a.MX) > 0 {
+		text = text[:i]
+	}
+	return text
+}
+
+// Lasts is for how long caches may remember what the server says.
+func (a Answer) Lasts() time.Duration { return max(a.TTL, a.Nothing) }
 
 // AskMX asks every server of the zone for the mail exchangers of a domain in it.
 func (c *Client) AskMX(ctx context.Context, z *Zone, domain string) ([]Answer, error) {
@@ -132,12 +145,10 @@ func (a *Answer) read(m *dns.Msg, domain string) {
 			a.TTL = max(a.TTL, time.Duration(rr.Hdr.Ttl)*time.Second)
 		}
 	}
-	slices.SortFunc(a.MX, func(x, y MX) int {
-		if x.Preference != y.Preference {
-			return int(x.Preference) - int(y.Preference)
-		}
-		return strings.Compare(x.Host, y.Host)
-	})
+	sortMX(a.MX)
+	if len(a.MX) == 0 && a.Alias == "" {
+		a.Nothing = negativeTTL(m)
+	}
 }
 
 // Target is what is known of the name that an MX points to.
