@@ -157,8 +157,8 @@ func showStatus(w io.Writer, l *lab.Lab, hosts []lab.Health) error {
 }
 
 func labShellCommand(o *lab.Options) *cobra.Command {
-	return &cobra.Command{
-		Use:   "shell HOST [-- COMMAND...]",
+	c := &cobra.Command{
+		Use:   "shell HOST [COMMAND...]",
 		Short: "Open a root shell on a host, or run a command there",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -194,6 +194,8 @@ func labShellCommand(o *lab.Options) *cobra.Command {
 			return err
 		},
 	}
+	c.Flags().SetInterspersed(false) // what follows the host is the command's
+	return c
 }
 
 // labBootHostCommand is what runner is started as to become a host of the lab (see lab.MaybeBootHost, which a test

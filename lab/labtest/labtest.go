@@ -162,11 +162,11 @@ func lock(t testing.TB, name string) {
 	}
 }
 
-// output writes what the lab says to the log of the test.
+// output writes what the lab says to the log of the test, but for the site.lua that it shows.
 type output struct{ t testing.TB }
 
 func (o output) Write(b []byte) (int, error) {
-	if text := strings.TrimRight(string(b), "\n"); strings.TrimSpace(text) != "" {
+	if text := strings.TrimRight(string(b), "\n"); strings.TrimSpace(text) != "" && !strings.HasPrefix(text, "    ") {
 		o.t.Log(text)
 	}
 	return len(b), nil

@@ -19,6 +19,7 @@ type file struct {
 	size     int64
 	mtime    int64
 	link     string
+	plain    bool // only the owner counts: Dovecot's own files, and directories, which have a mode, too
 }
 
 // message says that a path is that of a message, and gives its name without the flags: maildir(5), "unique part".
@@ -60,19 +61,18 @@ func readFiles(h *lab.Host, domain string) (map[string]file, error) {
 			}
 			return err
 		}
-		if d.IsDir() {
-			return nil
-		}
-		key, ok := ours(strings.TrimPrefix(p, top+"/"))
-		if !ok {
-			return nil
-		}
+		short := strings.TrimPrefix(strings.TrimPrefix(p, top), "/")
+		key, ok := ours(short)
 		info, err := d.Info()
 		if err != nil {
 			return nil //nolint:nilerr // gone since
 		}
 		st := info.Sys().(*syscall.Stat_t)
 		f := file{mode: info.Mode(), uid: st.Uid, gid: st.Gid, size: info.Size(), mtime: info.ModTime().Unix()}
+		if d.IsDir() || !ok {
+			found[short] = file{mode: info.Mode(), uid: st.Uid, gid: st.Gid, plain: true}
+			return nil
+		}
 		if info.Mode()&fs.ModeSymlink != 0 {
 			f.link, _ = root.Readlink(p)
 			f.mtime, f.size = 0, 0
@@ -94,6 +94,15 @@ func compareFiles(domain string, old, new map[string]file, uid, gid uint32, r *R
 	for _, p := range union(old, new) {
 		a, before := old[p]
 		b, there := new[p]
+		if there && (b.uid != uid || b.gid != gid) {
+			say(p, "belongs to %d:%d, not to %d:%d", b.uid, b.gid, uid, gid)
+		}
+		if a.plain || b.plain {
+			if before && there && a.mode != b.mode && a.mode.IsDir() {
+				say(p, "mode %v became %v", a.mode, b.mode)
+			}
+			continue // what they mean is compared over IMAP
+		}
 		switch {
 		case !there:
 			say(p, "the file is missing")
@@ -103,9 +112,6 @@ func compareFiles(domain string, old, new map[string]file, uid, gid uint32, r *R
 			continue
 		}
 		r.Files++
-		if b.uid != uid || b.gid != gid {
-			say(p, "belongs to %d:%d, not to %d:%d", b.uid, b.gid, uid, gid)
-		}
 		if a.mode != b.mode {
 			say(p, "mode %v became %v", a.mode, b.mode)
 		}

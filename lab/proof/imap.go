@@ -36,8 +36,8 @@ type Account struct {
 	Subscriptions []string            `json:"subscriptions"`
 }
 
-// readAccount logs in and reads everything, without changing a flag.
-func readAccount(ctx context.Context, address, user, password string) (*Account, error) {
+// ReadAccount logs in to the IMAP server of an address, port 143, and reads everything, without changing a flag.
+func ReadAccount(ctx context.Context, address, user, password string) (*Account, error) {
 	c, err := login(ctx, address, user, password)
 	if err != nil {
 		return nil, err

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"runner/lab"
@@ -49,8 +48,12 @@ func (r *Report) Differences() (all []string) {
 	return all
 }
 
-// atOnce is how many accounts are compared at a time.
-const atOnce = 4
+// Bounds of what is done at a time.
+const (
+	loginsAtOnce = 16 // a login that fails costs seconds, which the server spends waiting
+	enough       = 5  // so many logins may fail before the rest is left out
+	readsAtOnce  = 4
+)
 
 // Run proves. The error says that it could not be done; what is different is in the report.
 func Run(ctx context.Context, l *lab.Lab, o Options) (*Report, error) {
@@ -63,23 +66,35 @@ func Run(ctx context.Context, l *lab.Lab, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	var before *resident
+	if len(o.Users) == 0 {
+		if before, err = remembered(l); err != nil {
+			return nil, err
+		}
+	}
 	thaw, err := startDovecot(ctx, old)
 	if err != nil {
 		return nil, err
 	}
 	defer thaw()
-	p := &prover{l: l, old: old, new: new, o: o}
+	p := &prover{l: l, old: old, new: new, o: o, works: map[string]bool{}}
 	r := &Report{}
 	for _, domain := range old.Domains {
-		row := &Row{Domain: domain}
-		if err := p.domain(ctx, row); err != nil {
+		r.Rows = append(r.Rows, &Row{Domain: domain})
+	}
+	// Files first: who opens a mailbox moves messages from new/ to cur/. Delivery last: it adds one.
+	steps := []func(context.Context, []*Row) error{p.state, p.accounts, p.deliveries}
+	if len(o.Users) > 0 {
+		steps = []func(context.Context, []*Row) error{p.accounts}
+	}
+	for _, step := range steps {
+		if err := step(ctx, r.Rows); err != nil {
 			return nil, err
 		}
-		r.Rows = append(r.Rows, row)
 	}
-	if len(o.Users) == 0 {
+	if before != nil {
 		row := &Row{Domain: strings.Join(new.Domains, " ") + " (was there)"}
-		if row.Differences, err = compareResident(ctx, l, row); err != nil {
+		if row.Differences, err = compareResident(ctx, l, before, row); err != nil {
 			return nil, err
 		}
 		r.Rows = append(r.Rows, row)
@@ -125,6 +140,7 @@ type prover struct {
 	l        *lab.Lab
 	old, new *lab.Host
 	o        Options
+	works    map[string]bool // accounts whose old password logs in on the new server
 }
 
 func (p *prover) users(domain string) (list []lab.User) {
@@ -144,25 +160,15 @@ func (p *prover) users(domain string) (list []lab.User) {
 	return list
 }
 
-// domain compares the files before anybody logs in: a login moves messages from new/ to cur/.
-func (p *prover) domain(ctx context.Context, row *Row) error {
-	users := p.users(row.Domain)
-	if len(p.o.Users) == 0 {
+// state compares what is there without a mail user: files and rows of the control database.
+func (p *prover) state(ctx context.Context, all []*Row) error {
+	for _, row := range all {
 		if err := p.files(ctx, row); err != nil {
 			return err
 		}
 		if err := p.rows(ctx, row); err != nil {
 			return err
 		}
-	}
-	if err := p.accounts(ctx, row, users); err != nil {
-		return err
-	}
-	if p.o.NoDelivery || len(p.o.Users) > 0 || len(users) == 0 {
-		return nil
-	}
-	if err := deliver(ctx, p.new, users[0]); err != nil {
-		row.Differences = append(row.Differences, err.Error())
 	}
 	return nil
 }
@@ -220,46 +226,5 @@ func (p *prover) rows(ctx context.Context, row *Row) error {
 		}
 	}
 	row.Differences = append(row.Differences, compareRows(row.Domain, both[0], both[1])...)
-	return nil
-}
-
-func (p *prover) accounts(ctx context.Context, row *Row, users []lab.User) error {
-	type result struct {
-		row         Row
-		differences []string
-		err         error
-	}
-	results := make([]result, len(users))
-	places := make(chan struct{}, atOnce)
-	var all sync.WaitGroup
-	for i, u := range users {
-		all.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			r := &results[i]
-			old, err := readAccount(ctx, p.old.Address, u.Email, u.Password)
-			if err != nil {
-				r.err = fmt.Errorf("cannot read the old server: %w", err)
-				return
-			}
-			new, err := readAccount(ctx, p.new.Address, u.Email, u.Password)
-			if err != nil {
-				r.differences = []string{err.Error()}
-				return
-			}
-			r.differences = compareAccounts(u.Email, old, new, &r.row)
-		})
-	}
-	all.Wait()
-	for _, r := range results {
-		if r.err != nil {
-			return r.err
-		}
-		row.Accounts += r.row.Accounts
-		row.Folders += r.row.Folders
-		row.Messages += r.row.Messages
-		row.Bytes += r.row.Bytes
-		row.Differences = append(row.Differences, r.differences...)
-	}
 	return nil
 }

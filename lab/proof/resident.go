@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"strings"
 
 	"runner/lab"
 )
@@ -18,6 +19,7 @@ import (
 type resident struct {
 	Accounts map[string]*Account `json:"accounts"`
 	Rows     []string            `json:"rows"` // of the control database
+	failures []string            // accounts that cannot be read, and why
 }
 
 func rememberedFile(l *lab.Lab) string { return filepath.Join(l.Options.Dir, "before-the-move.json") }
@@ -27,6 +29,9 @@ func Remember(ctx context.Context, l *lab.Lab) error {
 	state, err := readResident(ctx, l)
 	if err != nil {
 		return err
+	}
+	if len(state.failures) > 0 {
+		return fmt.Errorf("cannot remember the new server: %s", strings.Join(state.failures, "; "))
 	}
 	if len(state.Accounts) == 0 {
 		return errors.New("cannot remember the new server: the lab has no account on it")
@@ -45,9 +50,20 @@ func readResident(ctx context.Context, l *lab.Lab) (*resident, error) {
 	}
 	r := &resident{Accounts: map[string]*Account{}}
 	for _, u := range l.UsersOf("new") {
-		if r.Accounts[u.Email], err = readAccount(ctx, host.Address, u.Email, u.Password); err != nil {
+		ok, err := knows(ctx, host, u.Email, u.Password)
+		if err != nil {
 			return nil, err
 		}
+		if !ok {
+			r.failures = append(r.failures, u.Email+": the account of the new server itself does not take its password any more")
+			continue
+		}
+		a, err := ReadAccount(ctx, host.Address, u.Email, u.Password)
+		if err != nil {
+			r.failures = append(r.failures, u.Email+": "+err.Error())
+			continue
+		}
+		r.Accounts[u.Email] = a
 	}
 	for _, d := range host.Domains {
 		rows, err := controlRows(ctx, l, host, d)
@@ -76,8 +92,8 @@ func controlRows(ctx context.Context, l *lab.Lab, h *lab.Host, domain string) ([
 	return rows, nil
 }
 
-// compareResident holds the accounts that stood on the new server against what was remembered.
-func compareResident(ctx context.Context, l *lab.Lab, r *Row) (differences []string, err error) {
+// remembered reads what Remember wrote.
+func remembered(l *lab.Lab) (*resident, error) {
 	text, err := os.ReadFile(rememberedFile(l))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.New("cannot tell whether the new server's own domain is as it was: nothing was remembered; run `runner lab prove --remember` before the move")
@@ -89,14 +105,23 @@ func compareResident(ctx context.Context, l *lab.Lab, r *Row) (differences []str
 	if err := json.Unmarshal(text, &before); err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", rememberedFile(l), err)
 	}
+	return &before, nil
+}
+
+// compareResident holds the accounts that stood on the new server against what was remembered.
+func compareResident(ctx context.Context, l *lab.Lab, before *resident, r *Row) (differences []string, err error) {
 	now, err := readResident(ctx, l)
 	if err != nil {
 		return nil, err
 	}
+	differences = now.failures
 	for _, user := range union(before.Accounts, now.Accounts) {
-		if before.Accounts[user] == nil || now.Accounts[user] == nil {
-			differences = append(differences, user+": the account of the new server itself is gone or was not there")
+		switch {
+		case before.Accounts[user] == nil:
+			differences = append(differences, user+": the account of the new server itself was not there before the move")
 			continue
+		case now.Accounts[user] == nil:
+			continue // its failure says why
 		}
 		differences = append(differences, compareAccounts(user, before.Accounts[user], now.Accounts[user], r)...)
 	}
