@@ -478,7 +478,9 @@ function mysql.load(args) end
 ---@field from_database string Control database to take domains, accounts and aliases from: a copy of another server's, made by mysql.copy.
 ---@field database string Control database to bring them into.
 ---@field domains? string[] Only these domains. Empty: all of from_database. Rows of other domains are never touched.
----@field prune? boolean Also remove accounts and aliases of these domains that from_database does not have.
+---@field existing? "stop"|"take"|"keep" What becomes of a domain that both databases have and in which they differ: the step fails and shows the rows ("stop"), accounts become what from_database says ("take"), or database's accounts stay and only what is missing is added ("keep"). When it is not given: "take" with prune, else "stop".
+---@field prune? boolean Also remove accounts and aliases of these domains that from_database does not have. Only with existing = "take".
+---@field old_hosts? string[] Names of the server that from_database was copied from. An alias that leads to an address there would end when that server does.
 ---@field backup? boolean Dump the database into backup_dir before it is changed. Default: true.
 ---@field backup_dir? string Directory on the host for that dump. Default: /var/backups/runner.
 ---@field user? string Account of the server.
@@ -487,9 +489,18 @@ function mysql.load(args) end
 ---@field host? string Address of the server as seen from its host; a server on the host itself is reached at its socket, then at 127.0.0.1.
 ---@field port? integer TCP port of the server. Default 3306.
 
+---@class mysql.merge.result : StepResult
+---@field domains integer domains that are brought over or are there already
+---@field users integer their accounts
+---@field aliases integer their aliases
+---@field kept integer rows of these domains that stay although from_database does not have them, or has them otherwise
+---@field backup string path of the dump that was made before
+
 ---Brings domains, accounts and aliases of one control database into another.
+---
+---Domains, accounts and aliases are matched by their names; the numbers that each server gave them are made anew. Everything is done in one transaction, or nothing. What would lose mail or lead it to somebody else stops the step, and the rows are shown: a domain or an address that stands there twice, rows without a domain or a whole address, values too long for their column, an address or a domain that both servers have, an alias of one server for a mailbox of the other, a catch-all that would get the other server's mail, aliases that together lead in a circle, aliases to the old server's own name. To bring several servers into one, copy each into a database of its own and call this for one after the other.
 ---@param args mysql.merge.args
----@return AnyResult
+---@return mysql.merge.result
 function mysql.merge(args) end
 
 ---@class mysql.query.args : StepOptions
@@ -585,13 +596,13 @@ function service(args) end
 ---@field mark? string The mark; without it one is made up.
 ---@field user? string User to log in as, as at port 587.
 ---@field password? string|Secret The password.
----@field outside? string An address elsewhere for which the server must not take mail. Default: relay-test@example.com.
+---@field outside? string An address elsewhere for which the server must not take mail. Default: relay-test@example.edu.
 ---@field relay? boolean Whether the question for a relay is asked. Without it, it is where the answer proves something.
 ---@field helo? string Name that this client gives itself. Without it the name of the machine that connects.
 
 ---@class smtp_probe.result : StepResult
 ---@field greeting string what the server says first
----@field relay string "refused", or "not asked"
+---@field relay string "refused", "not asked", or "not proven" when outside seems to be a domain of the server itself
 ---@field relay_reply string the words with which it was refused
 ---@field encrypted boolean whether the connection was encrypted
 ---@field certificate table<string, any> of the server, as of [tls_check]

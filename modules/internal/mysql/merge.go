@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 
 	"runner/runtime/host"
@@ -21,24 +20,75 @@ type Merge struct {
 	From      string   // database to take from
 	Into      string   // database to bring it into
 	Domains   []string // only these; empty: all of From
-	Prune     bool     // remove accounts and aliases of these domains that From does not have
+	Existing  Existing // what a domain is that both have
+	Prune     bool     // remove accounts and aliases of these domains that From does not have; only with Take
+	OldHosts  []string // names of the server that From is of; an alias must not lead to an address there
 	Backup    bool
 	BackupDir string
 }
 
-// accounts is what a control database says of some domains.
-type accounts struct {
-	domains []string
-	users   map[string]account // by address
-	aliases map[alias]bool
-}
+// Existing says what becomes of a domain that both databases have and in which they differ.
+type Existing string
 
+// The ways: refuse and show the rows; From is right; Into is right.
+const (
+	Stop Existing = "stop"
+	Take Existing = "take"
+	Keep Existing = "keep"
+)
+
+// account is what one address is in a control database.
 type account struct {
-	domain string
-	values []sql.NullString // of the merged columns, in their order
+	id             int64
+	domain, domID  string // the domain's name in small letters; its number, for rows whose domain is missing
+	address        string // in small letters
+	values         []sql.NullString
+	orphan, noName bool
 }
 
+// alias is a forwarding. Postfix looks for addresses without regard to case, a destination is kept as it is written.
 type alias struct{ domain, source, destination string }
+
+type aliasRow struct {
+	alias
+	id             int64
+	domID          string
+	orphan, noName bool
+}
+
+type domainRow struct {
+	id   int64
+	name string
+}
+
+// control is what stands in a control database.
+type control struct {
+	database string
+	domains  []domainRow
+	users    []account
+	aliases  []aliasRow
+}
+
+// difference is what is to be done, in an order that keeps the tables' references whole.
+type difference struct {
+	domains, users, aliases int // that From has of the chosen domains
+	work                    []rowChange
+	kept                    []string         // rows in which only Into is so, and that stay
+	ids                     map[string]int64 // numbers of Into's domains
+}
+
+// rowChange is one statement and how it is told.
+type rowChange struct {
+	what      string // "domain", "account", "alias"
+	sign      string // "+", "-", "~"
+	line      string // never a password
+	statement string
+	args      []any // a domainRef stands for the number of that domain
+	makes     string
+}
+
+// domainRef is the number that Into has for a domain; an earlier statement may have just made it.
+type domainRef string
 
 // Plan compares both databases.
 func (m Merge) Plan(ctx context.Context) (*module.Plan, error) {
@@ -52,13 +102,13 @@ func (m Merge) Plan(ctx context.Context) (*module.Plan, error) {
 		return nil, fmt.Errorf("cannot bring %s into %s on %s: %w", m.From, m.Into, m.On.Name(), err)
 	}
 	plan := &module.Plan{Output: map[string]any{
-		"domains": int64(len(d.want.domains)), "users": int64(len(d.want.users)), "aliases": int64(len(d.want.aliases)), "kept": int64(len(d.kept)),
+		"domains": int64(d.domains), "users": int64(d.users), "aliases": int64(d.aliases), "kept": int64(len(d.kept)),
 	}}
 	switch {
 	case len(d.work) == 0 && len(d.kept) == 0:
-		plan.Note = fmt.Sprintf("%s, %s, equal", count(len(d.want.domains), "domain"), count(len(d.want.users), "account"))
+		plan.Note = fmt.Sprintf("%s, %s, equal", count(d.domains, "domain"), count(d.users, "account"))
 	case len(d.kept) > 0:
-		plan.Note = fmt.Sprintf("%s only %s has are kept", count(len(d.kept), "row"), m.Into)
+		plan.Note = fmt.Sprintf("%s of %s stay as they are", count(len(d.kept), "row"), m.Into)
 	}
 	if len(d.work) == 0 {
 		return plan, nil
@@ -70,69 +120,50 @@ func (m Merge) Plan(ctx context.Context) (*module.Plan, error) {
 	return plan, nil
 }
 
-// difference is what is to be done, in an order that keeps the tables' references whole.
-type difference struct {
-	want *accounts
-	work []rowChange
-	kept []string // rows that only the target has and that stay
-}
-
-// rowChange is one statement and how it is told.
-type rowChange struct {
-	what      string // "domain", "account", "alias"
-	sign      string // "+", "-", "~"
-	line      string // never a password
-	statement string
-	args      []any
-}
-
 func (m Merge) look(ctx context.Context, s *Session) (*difference, error) {
-	columns, err := m.columns(ctx, s)
+	columns, tables, err := m.columns(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	domains, err := m.chosen(ctx, s)
+	from, err := s.control(ctx, m.From, columns)
 	if err != nil {
 		return nil, err
 	}
-	want, err := s.accounts(ctx, m.From, domains, columns)
+	into, err := s.control(ctx, m.Into, columns)
 	if err != nil {
 		return nil, err
 	}
-	have, err := s.accounts(ctx, m.Into, domains, columns)
+	domains, err := m.chosen(from)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.clashes(ctx, s, want, domains); err != nil {
+	c := &merging{m: m, columns: columns, tables: tables, from: from, into: into, domains: domains}
+	if err := c.check(); err != nil {
 		return nil, err
 	}
-	d := &difference{want: want}
-	m.domains(d, have)
-	m.users(d, have, columns)
-	m.aliases(d, have)
-	return d, nil
+	return c.difference(), nil
 }
 
-// columns are those that virtual_users has in both databases, but for the numbers and the address.
-func (m Merge) columns(ctx context.Context, s *Session) ([]string, error) {
+// columns are those that virtual_users has in both databases, but for the numbers and the address; and Into's tables.
+func (m Merge) columns(ctx context.Context, s *Session) ([]string, *Database, error) {
 	from, err := s.ReadDatabase(ctx, m.From)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	into, err := s.ReadDatabase(ctx, m.Into)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	need := map[string][]string{"virtual_domains": {"id", "name"}, "virtual_users": {"domain_id", "email", "password"}, "virtual_aliases": {"domain_id", "source", "destination"}}
+	need := map[string][]string{"virtual_domains": {"id", "name"}, "virtual_users": {"id", "domain_id", "email", "password"}, "virtual_aliases": {"id", "domain_id", "source", "destination"}}
 	for _, d := range []*Database{from, into} {
 		for _, table := range sortedKeys(need) {
 			t := d.Table(table)
 			if t == nil {
-				return nil, module.Absent(fmt.Errorf("database %s has no table %s", d.Name, table))
+				return nil, nil, module.Absent(fmt.Errorf("database %s has no table %s", d.Name, table))
 			}
 			for _, c := range need[table] {
 				if t.Column(c) == nil {
-					return nil, fmt.Errorf("table %s.%s has no column %s: it is not of the shape with whole addresses", d.Name, table, c)
+					return nil, nil, fmt.Errorf("table %s.%s has no column %s: it is not of the shape with whole addresses", d.Name, table, c)
 				}
 			}
 		}
@@ -143,40 +174,24 @@ func (m Merge) columns(ctx context.Context, s *Session) ([]string, error) {
 			common = append(common, c.Name)
 		}
 	}
-	return common, nil
+	return common, into, nil
 }
 
-// chosen are the domains to bring over. Two rows for one domain, and rows without one, are for the operator to sort out.
-func (m Merge) chosen(ctx context.Context, s *Session) ([]string, error) {
-	from := Name(m.From)
-	rows, err := s.texts(ctx, "SELECT LOWER(TRIM(name)), COUNT(*) FROM "+from+".virtual_domains GROUP BY 1 ORDER BY 1")
-	if err != nil {
-		return nil, err
-	}
+// chosen are the domains to bring over, sorted.
+func (m Merge) chosen(from *control) ([]string, error) {
 	var all []string
-	for _, r := range rows {
-		if r[1].String != "1" {
-			return nil, fmt.Errorf("the domain %s stands in %s.virtual_domains %s times", r[0].String, m.From, r[1].String)
-		}
-		all = append(all, r[0].String)
+	for _, d := range from.domains {
+		all = append(all, d.name)
 	}
-	for _, table := range []string{"virtual_users", "virtual_aliases"} {
-		var n int64
-		q := "SELECT COUNT(*) FROM " + from + "." + table + " u LEFT JOIN " + from + ".virtual_domains d ON d.id = u.domain_id WHERE d.id IS NULL"
-		if err := s.row(ctx, q, nil, &n); err != nil {
-			return nil, err
-		}
-		if n > 0 {
-			return nil, fmt.Errorf("%s of %s.%s belong to no domain; look with: SELECT * FROM %s WHERE domain_id NOT IN (SELECT id FROM virtual_domains)", count(int(n), "row"), m.From, table, table)
-		}
-	}
+	slices.Sort(all)
+	all = slices.Compact(all)
 	if len(m.Domains) == 0 {
 		return all, nil
 	}
 	var some []string
 	for _, d := range m.Domains {
-		d = strings.ToLower(strings.TrimSpace(d))
-		if !slices.Contains(all, d) {
+		d = normal(d)
+		if _, there := slices.BinarySearch(all, d); !there {
 			return nil, fmt.Errorf("there is no domain %s in %s", d, m.From)
 		}
 		some = append(some, d)
@@ -185,68 +200,56 @@ func (m Merge) chosen(ctx context.Context, s *Session) ([]string, error) {
 	return slices.Compact(some), nil
 }
 
-func (s *Session) accounts(ctx context.Context, database string, domains, columns []string) (*accounts, error) {
-	a := &accounts{users: map[string]account{}, aliases: map[alias]bool{}}
-	in := func(name string) bool { _, found := slices.BinarySearch(domains, name); return found }
-	rows, err := s.texts(ctx, "SELECT LOWER(TRIM(name)) FROM "+Name(database)+".virtual_domains ORDER BY 1")
+// normal is a name as mail servers compare it.
+func normal(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
+
+// control reads a control database. Names are compared here and not by the server: what it takes for equal depends on the
+// collation of each table ("jorg" and "jörg" in utf8_general_ci).
+func (s *Session) control(ctx context.Context, database string, columns []string) (*control, error) {
+	c := &control{database: database}
+	rows, err := s.texts(ctx, "SELECT id, name FROM "+Name(database)+".virtual_domains ORDER BY id")
+	if err != nil {
+		return nil, err
+	}
+	name := map[string]string{}
+	for _, r := range rows {
+		d := domainRow{number64(r[0].String), normal(r[1].String)}
+		c.domains = append(c.domains, d)
+		name[r[0].String] = d.name
+	}
+	rows, err = s.texts(ctx, "SELECT id, domain_id, email, "+qualifiedNames(columns)+" FROM "+Name(database)+".virtual_users ORDER BY id")
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range rows {
-		if in(r[0].String) {
-			a.domains = append(a.domains, r[0].String)
-		}
+		domain, known := name[r[1].String]
+		c.users = append(c.users, account{
+			id: number64(r[0].String), domain: domain, domID: shown(r[1]), orphan: !known,
+			address: normal(r[2].String), noName: !strings.Contains(r[2].String, "@"), values: r[3:],
+		})
 	}
-	join := " FROM " + Name(database) + ".%s u JOIN " + Name(database) + ".virtual_domains d ON d.id = u.domain_id"
-	rows, err = s.texts(ctx, "SELECT LOWER(TRIM(d.name)), LOWER(u.email), "+qualified("u", columns)+fmt.Sprintf(join, "virtual_users"))
+	rows, err = s.texts(ctx, "SELECT id, domain_id, source, destination FROM "+Name(database)+".virtual_aliases ORDER BY id")
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range rows {
-		if in(r[0].String) {
-			a.users[r[1].String] = account{r[0].String, r[2:]}
-		}
+		domain, known := name[r[1].String]
+		c.aliases = append(c.aliases, aliasRow{
+			alias: alias{domain, normal(r[2].String), strings.TrimSpace(r[3].String)}, id: number64(r[0].String), domID: shown(r[1]), orphan: !known,
+			noName: !strings.Contains(r[2].String, "@") || strings.TrimSpace(r[3].String) == "",
+		})
 	}
-	rows, err = s.texts(ctx, "SELECT LOWER(TRIM(d.name)), LOWER(u.source), u.destination"+fmt.Sprintf(join, "virtual_aliases"))
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range rows {
-		if in(r[0].String) {
-			a.aliases[alias{r[0].String, r[1].String, r[2].String}] = true
-		}
-	}
-	return a, nil
+	return c, nil
 }
 
-func qualified(table string, columns []string) string {
-	list := make([]string, len(columns))
-	for i, c := range columns {
-		list[i] = table + "." + Name(c)
-	}
-	return strings.Join(list, ", ")
+func number64(text string) (n int64) {
+	_, _ = fmt.Sscanf(text, "%d", &n)
+	return n
 }
 
-// clashes are addresses that a domain which is not moved already has: one server's mail would go to the other's users.
-func (m Merge) clashes(ctx context.Context, s *Session, want *accounts, domains []string) error {
-	into := Name(m.Into)
-	rows, err := s.texts(ctx, "SELECT LOWER(TRIM(d.name)), LOWER(u.email) FROM "+into+".virtual_users u JOIN "+into+".virtual_domains d ON d.id = u.domain_id "+
-		"UNION SELECT LOWER(TRIM(d.name)), LOWER(a.source) FROM "+into+".virtual_aliases a JOIN "+into+".virtual_domains d ON d.id = a.domain_id")
-	if err != nil {
-		return err
+func shown(v sql.NullString) string {
+	if !v.Valid {
+		return "NULL"
 	}
-	var found []string
-	for _, r := range rows {
-		if _, moved := slices.BinarySearch(domains, r[0].String); moved {
-			continue
-		}
-		if _, same := want.users[r[1].String]; same {
-			found = append(found, fmt.Sprintf("%s (in domain %s of %s)", r[1].String, r[0].String, m.Into))
-		}
-	}
-	if len(found) > 0 {
-		sort.Strings(found)
-		return fmt.Errorf("these addresses are there already and belong to others: %s", strings.Join(slices.Compact(found), ", "))
-	}
-	return nil
+	return v.String
 }

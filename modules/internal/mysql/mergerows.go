@@ -3,77 +3,111 @@ package mysql
 import (
 	"context"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 
 	"runner/runtime/module"
 )
 
-func (m Merge) domains(d *difference, have *accounts) {
-	known := map[string]bool{}
-	for _, name := range have.domains {
-		known[name] = true
-	}
-	for _, name := range d.want.domains {
-		if !known[name] {
-			d.work = append(d.work, rowChange{"domain", "+", name, "INSERT INTO " + Name(m.Into) + ".virtual_domains (name) VALUES (?)", []any{name}})
+// difference finds what is to be done, once nothing stands in the way.
+func (c *merging) difference() *difference {
+	d := &difference{domains: len(c.domains), ids: map[string]int64{}}
+	for _, have := range c.into.domains {
+		if _, there := d.ids[have.name]; !there {
+			d.ids[have.name] = have.id
 		}
 	}
+	for _, name := range c.domains {
+		if _, there := d.ids[name]; !there {
+			d.work = append(d.work, rowChange{what: "domain", sign: "+", line: name,
+				statement: "INSERT INTO " + Name(c.m.Into) + ".virtual_domains (name) VALUES (?)", args: []any{name}, makes: name})
+		}
+	}
+	c.userRows(d)
+	c.aliasRows(d)
+	return d
 }
 
-// domainID finds the number of a domain in the target when the statement runs: an earlier one may have just made it.
-func (m Merge) domainID() string {
-	return "(SELECT MIN(id) FROM " + Name(m.Into) + ".virtual_domains WHERE LOWER(TRIM(name)) = ?)"
-}
-
-func (m Merge) users(d *difference, have *accounts, columns []string) {
-	table := Name(m.Into) + ".virtual_users"
-	for _, address := range sortedKeys(d.want.users) {
-		want := d.want.users[address]
-		now, there := have.users[address]
+func (c *merging) userRows(d *difference) {
+	table := Name(c.m.Into) + ".virtual_users"
+	have := map[string]account{}
+	for _, u := range c.into.users {
+		if c.chosen(u.domain) {
+			have[u.address] = u
+		}
+	}
+	wanted := map[string]bool{}
+	for _, want := range sortedUsers(c.from.users) {
+		if !c.chosen(want.domain) {
+			continue
+		}
+		d.users++
+		wanted[want.address] = true
+		now, there := have[want.address]
+		differ := c.differing(now, want)
 		values := make([]any, len(want.values))
-		var differ []string
 		for i, v := range want.values {
 			values[i] = v
-			if there && now.values[i] != v {
-				differ = append(differ, columns[i])
-			}
 		}
 		switch {
 		case !there:
-			list := qualifiedNames(append([]string{"domain_id", "email"}, columns...))
-			q := "INSERT INTO " + table + " (" + list + ") VALUES (" + m.domainID() + ", ?" + strings.Repeat(", ?", len(columns)) + ")"
-			d.work = append(d.work, rowChange{"account", "+", address, q, append([]any{want.domain, address}, values...)})
+			list := qualifiedNames(append([]string{"domain_id", "email"}, c.columns...))
+			q := "INSERT INTO " + table + " (" + list + ") VALUES (?, ?" + strings.Repeat(", ?", len(c.columns)) + ")"
+			d.work = append(d.work, rowChange{what: "account", sign: "+", line: want.address, statement: q, args: append([]any{domainRef(want.domain), want.address}, values...)})
+		case len(differ) > 0 && c.m.Existing == Keep:
+			d.kept = append(d.kept, "account "+want.address+": "+strings.Join(differ, ", "))
 		case len(differ) > 0:
-			set := make([]string, len(columns))
-			for i, c := range columns {
-				set[i] = Name(c) + " = ?"
+			set := make([]string, len(c.columns))
+			for i, column := range c.columns {
+				set[i] = Name(column) + " = ?"
 			}
-			q := "UPDATE " + table + " SET " + strings.Join(set, ", ") + " WHERE LOWER(email) = ?"
-			d.work = append(d.work, rowChange{"account", "~", address + ": " + strings.Join(differ, ", "), q, append(values, address)})
+			q := "UPDATE " + table + " SET " + strings.Join(set, ", ") + " WHERE id = ?"
+			d.work = append(d.work, rowChange{what: "account", sign: "~", line: want.address + ": " + strings.Join(differ, ", "), statement: q, args: append(values, now.id)})
 		}
 	}
-	for _, address := range sortedKeys(have.users) {
-		if _, wanted := d.want.users[address]; !wanted {
-			d.surplus(m, "account", address, "DELETE FROM "+table+" WHERE LOWER(email) = ?", address)
+	for _, address := range sortedKeys(have) {
+		if !wanted[address] {
+			d.surplus(c.m, "account", address, "DELETE FROM "+table+" WHERE id = ?", have[address].id)
 		}
 	}
 }
 
-func (m Merge) aliases(d *difference, have *accounts) {
-	table := Name(m.Into) + ".virtual_aliases"
-	for _, a := range sortedAliases(d.want.aliases) {
-		if !have.aliases[a] {
-			q := "INSERT INTO " + table + " (domain_id, source, destination) VALUES (" + m.domainID() + ", ?, ?)"
-			d.work = append(d.work, rowChange{"alias", "+", a.source + " -> " + a.destination, q, []any{a.domain, a.source, a.destination}})
+// differing are the columns in which an account is not what From says.
+func (c *merging) differing(now, want account) []string {
+	var list []string
+	for i, v := range now.values {
+		if v != want.values[i] {
+			list = append(list, c.columns[i])
 		}
 	}
-	for _, a := range sortedAliases(have.aliases) {
-		if !d.want.aliases[a] {
-			d.surplus(m, "alias", a.source+" -> "+a.destination, "DELETE FROM "+table+" WHERE LOWER(source) = ? AND destination = ?", a.source, a.destination)
+	return list
+}
+
+func (c *merging) aliasRows(d *difference) {
+	table := Name(c.m.Into) + ".virtual_aliases"
+	have, wanted := map[alias]bool{}, map[alias]bool{}
+	for _, a := range c.into.aliases {
+		have[a.alias] = true
+	}
+	for _, a := range sortedAliases(c.from.aliases) {
+		if !c.chosen(a.domain) || wanted[a.alias] {
+			continue
+		}
+		d.aliases++
+		wanted[a.alias] = true
+		if !have[a.alias] {
+			q := "INSERT INTO " + table + " (domain_id, source, destination) VALUES (?, ?, ?)"
+			d.work = append(d.work, rowChange{what: "alias", sign: "+", line: a.line(), statement: q, args: []any{domainRef(a.domain), a.source, a.destination}})
+		}
+	}
+	for _, a := range sortedAliases(c.into.aliases) {
+		if c.chosen(a.domain) && !wanted[a.alias] {
+			d.surplus(c.m, "alias", a.line(), "DELETE FROM "+table+" WHERE id = ?", a.id)
 		}
 	}
 }
+
+func (a alias) line() string { return a.source + " -> " + a.destination }
 
 // surplus removes a row that only the target has, or keeps and counts it.
 func (d *difference) surplus(m Merge, what, line, statement string, args ...any) {
@@ -81,16 +115,19 @@ func (d *difference) surplus(m Merge, what, line, statement string, args ...any)
 		d.kept = append(d.kept, what+" "+line)
 		return
 	}
-	d.work = append(d.work, rowChange{what, "-", line, statement, args})
+	d.work = append(d.work, rowChange{what: what, sign: "-", line: line, statement: statement, args: args})
 }
 
-func sortedAliases(set map[alias]bool) []alias {
-	list := make([]alias, 0, len(set))
-	for a := range set {
-		list = append(list, a)
-	}
-	sort.Slice(list, func(i, j int) bool {
-		return list[i].source+"\x00"+list[i].destination < list[j].source+"\x00"+list[j].destination
+func sortedUsers(list []account) []account {
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b account) int { return strings.Compare(a.address, b.address) })
+	return list
+}
+
+func sortedAliases(list []aliasRow) []aliasRow {
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b aliasRow) int {
+		return strings.Compare(a.source+"\x00"+a.destination, b.source+"\x00"+b.destination)
 	})
 	return list
 }
@@ -104,12 +141,7 @@ func qualifiedNames(columns []string) string {
 }
 
 func (d *difference) removes() bool {
-	for _, w := range d.work {
-		if w.sign == "-" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(d.work, func(w rowChange) bool { return w.sign == "-" })
 }
 
 // summary counts: "bring 3 domains, 31 accounts, 12 aliases into mailserver; change 2 accounts; remove 1 alias".
@@ -174,7 +206,7 @@ func (m Merge) apply(ctx context.Context, do *module.Apply) error {
 	d, err := m.look(ctx, s)
 	for i := 0; err == nil && i < len(d.work); i++ {
 		w := d.work[i]
-		if err = s.Exec(ctx, w.statement, w.args...); err != nil {
+		if err = s.mergeRow(ctx, w, d.ids); err != nil {
 			err = fmt.Errorf("%s %s: %w", w.what, w.line, plainError(err))
 		}
 	}
@@ -183,4 +215,20 @@ func (m Merge) apply(ctx context.Context, do *module.Apply) error {
 		return fmt.Errorf("cannot bring %s into %s on %s: %w", m.From, m.Into, m.On.Name(), err)
 	}
 	return s.Exec(ctx, "COMMIT")
+}
+
+// mergeRow runs one statement and notes the number of a domain that it makes.
+func (s *Session) mergeRow(ctx context.Context, w rowChange, ids map[string]int64) error {
+	args := slices.Clone(w.args)
+	for i, a := range args {
+		if name, ok := a.(domainRef); ok {
+			args[i] = ids[string(name)]
+		}
+	}
+	result, err := s.conn.ExecContext(ctx, w.statement, args...)
+	if err != nil || w.makes == "" {
+		return err
+	}
+	ids[w.makes], err = result.LastInsertId()
+	return err
 }
