@@ -158,7 +158,7 @@ func (b *booting) run(ctx context.Context) error {
 	c := <-complaints
 	if err != nil || c.err != nil {
 		c.text = string(noise) + c.text
-		if c.err == nil || errors.Is(c.err, io.EOF) && err != nil {
+		if c.err == nil || err != nil && (errors.Is(c.err, io.EOF) || errors.Is(c.err, io.ErrClosedPipe)) {
 			c.err = err
 		}
 		return b.explain(c)

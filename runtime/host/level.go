@@ -85,8 +85,6 @@ func (l *level) drop() {
 	l.files.drop()
 }
 
-func (l *level) evict() bool { return l.pool.evict() }
-
 // check refuses what no shell can pass on.
 func check(c Command) error {
 	if len(c.Argv) == 0 || c.Argv[0] == "" {

@@ -127,6 +127,10 @@ func (k *link) dial(ctx context.Context, d *dialing) {
 	} else {
 		d.conn, d.err = k.options.Dial(ctx)
 	}
+	// A server may grant fewer sessions than were reckoned with: what waits for work lets go of its own then.
+	if c, ok := d.conn.(interface{ WhenFull(func()) }); ok {
+		c.WhenFull(func() { k.evict() })
+	}
 	k.mu.Lock()
 	k.dialing = nil
 	if d.err == nil {
@@ -158,8 +162,10 @@ func (k *link) Close() error {
 	return c.Close()
 }
 
-// evict closes a shell that waits for work, so that its place is free.
-func (k *link) evict() bool { return k.login.evict() || k.root.evict() }
+// evict closes a shell or an sftp session that waits for work, so that its place is free.
+func (k *link) evict() bool {
+	return k.login.pool.evict() || k.root.pool.evict() || k.login.files.evict() || k.root.files.evict()
+}
 
 func lost(c transport.Conn) bool {
 	select {

@@ -145,8 +145,10 @@ func readMost(r io.Reader) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// endScript ends process groups: asked first, killed after two seconds. What kills them outlives the shell it is started from.
-const endScript = `for g;do kill -TERM -$g;done 2>/dev/null
+// endScript ends process groups: asked first, killed after two seconds. What kills them outlives the shell it is started from,
+// which on this machine is itself ended by a signal to its group.
+const endScript = `trap '' TERM HUP
+for g;do kill -TERM -$g;done 2>/dev/null
 after='sleep 2;for g;do kill -KILL -$g;done'
 if command -v setsid >/dev/null;then setsid /bin/sh -c "$after" sh "$@" >/dev/null 2>&1 &
 else /bin/sh -c "$after" sh "$@" >/dev/null 2>&1 &

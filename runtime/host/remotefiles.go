@@ -37,10 +37,35 @@ func (r *remoteFiles) current() *sftpClient {
 		r.client.close()
 		r.client = nil
 	}
+	if r.client != nil {
+		r.client.users++
+	}
 	return r.client
 }
 
-// session returns the sftp session, opened anew when there is none.
+// release ends the use of a session that session gave.
+func (r *remoteFiles) release(c *sftpClient) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c.users--
+}
+
+// evict ends the session if nobody uses it at the moment.
+func (r *remoteFiles) evict() bool {
+	r.mu.Lock()
+	c := r.client
+	if c == nil || c.users > 0 {
+		r.mu.Unlock()
+		return false
+	}
+	r.client = nil
+	r.mu.Unlock()
+	c.close()
+	return true
+}
+
+// session returns the sftp session, opened anew when there is none. It is not ended for others to have its place before
+// release is called.
 func (r *remoteFiles) session(ctx context.Context) (*sftpClient, error) {
 	if c := r.current(); c != nil {
 		return c, nil
@@ -58,6 +83,7 @@ func (r *remoteFiles) session(ctx context.Context) (*sftpClient, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.users = 1
 	r.mu.Lock()
 	r.client = c
 	r.mu.Unlock()
@@ -84,6 +110,7 @@ func ask[T any](ctx context.Context, r *remoteFiles, do, p string, request func(
 	if err != nil {
 		return none, err
 	}
+	defer r.release(c)
 	return within(ctx, r, c, do, p, func() (T, error) { return request(c) })
 }
 

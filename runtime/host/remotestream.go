@@ -27,16 +27,22 @@ func (r *remoteFiles) Create(ctx context.Context, p string, mode fs.FileMode) (i
 	}
 	_, err = within(ctx, r, c, "create", p, func() (struct{}, error) { return struct{}{}, f.Chmod(mode) })
 	if err != nil {
-		go func() { f.Close(); c.Remove(p) }()
+		go func() { f.Close(); c.Remove(p); r.release(c) }()
 		return nil, err
 	}
 	return &remoteWriter{stream: &stream{ctx: ctx, files: r, client: c, file: f, path: p}}, nil
 }
 
+// open opens a file in a session, which is in use until release.
 func (r *remoteFiles) open(ctx context.Context, do, p string, flags int) (*sftp.File, *sftpClient, error) {
-	var client *sftpClient
-	f, err := ask(ctx, r, do, p, func(c *sftpClient) (*sftp.File, error) {
-		client = c
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
+	c, err := r.session(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := within(ctx, r, c, do, p, func() (*sftp.File, error) {
 		f, err := c.OpenFile(p, flags)
 		if err != nil {
 			return nil, r.why(c, err, p, flags&os.O_CREATE != 0)
@@ -44,9 +50,10 @@ func (r *remoteFiles) open(ctx context.Context, do, p string, flags int) (*sftp.
 		return f, nil
 	})
 	if err != nil {
+		r.release(c)
 		return nil, nil, err
 	}
-	return f, client, nil
+	return f, c, nil
 }
 
 // stream is an open file of a host.
@@ -165,7 +172,10 @@ func (w *remoteWriter) explain(err error, written int) error {
 func (s *stream) close(f func() error) error {
 	s.closing.Do(func() {
 		done := make(chan error, 1)
-		go func() { done <- f() }()
+		go func() {
+			done <- f()
+			s.files.release(s.client)
+		}()
 		select {
 		case s.closed = <-done:
 		case <-s.ctx.Done():

@@ -37,6 +37,7 @@ type sftpClient struct {
 	conn  transport.Conn
 	close func()
 	ended chan struct{}
+	users int // requests under way and open files; guarded by the mutex of remoteFiles
 }
 
 func (l *level) openSftp(ctx context.Context) (*sftpClient, error) {

@@ -99,7 +99,7 @@ func withoutOwnKeys(t *testing.T) {
 // An agent may hold more keys than sshd lets be tried. sshd hangs up at the sixth (MaxAuthTries), so the runner stops before.
 func TestAgentWithManyKeys(t *testing.T) {
 	withoutOwnKeys(t)
-	real := realSSHD(t, "", "ed25519")
+	real := sshtest.OpenSSH(t, "", "ed25519")
 	right := privateKey(t, real.Keys[0])
 	for _, c := range []struct {
 		position int

@@ -33,7 +33,7 @@ func startSession(ctx context.Context, c *sshConn, s *ssh.Session, begin func(*s
 	in, err := s.StdinPipe()
 	if err == nil {
 		var outW, errW *io.PipeWriter
-		p.in = in
+		p.in = &input{w: in}
 		p.out, outW = io.Pipe()
 		p.err, errW = io.Pipe()
 		s.Stdout, s.Stderr = outW, errW
@@ -119,6 +119,46 @@ func (p *sshProcess) giveUp(why error) error {
 		return nil
 	}
 	return err
+}
+
+// input is the input of a command. The library's own must not be written to and closed at the same time, or closed twice.
+type input struct {
+	w io.WriteCloser
+
+	mu      sync.Mutex
+	writing int
+	closed  bool
+}
+
+func (i *input) Write(b []byte) (int, error) {
+	i.mu.Lock()
+	if i.closed {
+		i.mu.Unlock()
+		return 0, io.ErrClosedPipe
+	}
+	i.writing++
+	i.mu.Unlock()
+	n, err := i.w.Write(b)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.writing--; i.closed && i.writing == 0 {
+		i.w.Close()
+	}
+	return n, err
+}
+
+// Close tells the command that no more comes, after what is being written.
+func (i *input) Close() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.closed {
+		return nil
+	}
+	i.closed = true
+	if i.writing > 0 {
+		return nil
+	}
+	return i.w.Close()
 }
 
 // signalNumber is the number of a signal by the name that RFC 4254, 6.10 gives it, on Linux. 0: not known.

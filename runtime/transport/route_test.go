@@ -109,7 +109,7 @@ func TestProxyJumpOfSSHConfig(t *testing.T) {
 			var specs []transport.Spec
 			for range 3 {
 				if real {
-					specs = append(specs, realSSHD(t, "", "ed25519"))
+					specs = append(specs, sshtest.OpenSSH(t, "", "ed25519"))
 				} else {
 					specs = append(specs, sshtest.Start(t, sshtest.Options{}).Spec())
 				}

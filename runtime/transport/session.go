@@ -31,6 +31,10 @@ func (c *sshConn) session(ctx context.Context, begin func(*ssh.Session) error) (
 			return nil, fmt.Errorf("cannot start a command: %w", c.lost(err))
 		}
 		p, err := c.open(ctx, begin)
+		for try := 1; try <= settling && sessionRefused(err); try++ {
+			c.pause(ctx, time.Duration(try)*20*time.Millisecond)
+			p, err = c.open(ctx, begin)
+		}
 		if err == nil {
 			return p, nil
 		}
@@ -44,6 +48,18 @@ func (c *sshConn) session(ctx context.Context, begin func(*ssh.Session) error) (
 			err = errors.New("the server grants no session (MaxSessions in its sshd_config, or no process left for it)")
 		}
 		return nil, fmt.Errorf("cannot start a command: %w", c.lost(err))
+	}
+}
+
+// settling is how often a session that was refused is asked for again before it is believed that the server grants no more:
+// sshd still counts one that has just ended.
+const settling = 5
+
+func (c *sshConn) pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	case <-c.done:
 	}
 }
 
@@ -94,4 +110,4 @@ func sessionRefused(err error) bool {
 }
 
 // nudgeEvery is how often whoever can free sessions is asked to, while a command waits for one.
-const nudgeEvery = 250 * time.Millisecond
+const nudgeEvery = 50 * time.Millisecond

@@ -36,6 +36,7 @@ type Options struct {
 	Config        func(*ssh.ServerConfig)
 	Delay         time.Duration // before the handshake
 	Listen        string        // empty: "127.0.0.1:0"
+	Login         []string      // runs a command, which is added to it; empty: "/bin/sh -c"
 }
 
 // Server is a running server, on a port of 127.0.0.1 unless Options.Listen says otherwise.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
 	"syscall"
 
 	"golang.org/x/crypto/ssh"
@@ -37,7 +38,11 @@ func (s *Server) session(c ssh.NewChannel) {
 }
 
 func (s *Server) exec(ch ssh.Channel, line string) {
-	cmd := exec.Command("/bin/sh", "-c", line)
+	login := append(slices.Clone(s.o.Login), line)
+	if len(s.o.Login) == 0 {
+		login = []string{"/bin/sh", "-c", line}
+	}
+	cmd := exec.Command(login[0], login[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

@@ -1,0 +1,82 @@
+package host_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"runner/runtime/host"
+	"runner/runtime/transport"
+	"runner/runtime/transport/sshtest"
+)
+
+// require skips a test that lacks something, or fails it where RUNNER_TEST_REQUIRE asks for it.
+func require(t testing.TB, word, why string) {
+	t.Helper()
+	if strings.Contains(os.Getenv("RUNNER_TEST_REQUIRE"), word) {
+		t.Fatalf("this test %s", why)
+	}
+	t.Skipf("SKIPPED: %s", why)
+}
+
+func open(t testing.TB, o host.Options) *host.Host {
+	t.Helper()
+	h := host.Open("here", o)
+	t.Cleanup(func() { h.Close() })
+	return h
+}
+
+func over(t testing.TB, spec transport.Spec) *host.Host {
+	t.Helper()
+	return open(t, host.Options{Dial: func(ctx context.Context) (transport.Conn, error) {
+		return transport.Dial(ctx, spec, transport.Options{})
+	}})
+}
+
+func server(t testing.TB, o sshtest.Options) *host.Host {
+	t.Helper()
+	return over(t, sshtest.Start(t, o).Spec())
+}
+
+// everywhere runs a test on every kind of host; all of them are this machine.
+func everywhere(t *testing.T, test func(*testing.T, *host.Host)) {
+	for name, start := range map[string]func(t *testing.T) *host.Host{
+		"local": func(t *testing.T) *host.Host { return open(t, host.Options{Local: true}) },
+		"local with sftp": func(t *testing.T) *host.Host {
+			if _, err := os.Stat("/usr/lib/openssh/sftp-server"); err != nil {
+				require(t, "openssh", "needs openssh-sftp-server")
+			}
+			return open(t, host.Options{Dial: func(context.Context) (transport.Conn, error) { return transport.Local(), nil }})
+		},
+		"ssh":                   func(t *testing.T) *host.Host { return server(t, sshtest.Options{MaxSessions: 10}) },
+		"ssh with two sessions": func(t *testing.T) *host.Host { return server(t, sshtest.Options{MaxSessions: 2}) },
+		"OpenSSH":               func(t *testing.T) *host.Host { return over(t, sshtest.OpenSSH(t, "")) },
+		"OpenSSH with two sessions": func(t *testing.T) *host.Host {
+			return over(t, sshtest.OpenSSH(t, "MaxSessions 2"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, start(t))
+		})
+	}
+}
+
+// running says how many processes of this machine have a word on their command line.
+func running(t *testing.T, word string) int {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, f := range files {
+		if text, err := os.ReadFile(f); err == nil && strings.Contains(string(text), word) && !strings.Contains(f, fmt.Sprintf("/%d/", os.Getpid())) {
+			n++
+		}
+	}
+	return n
+}
