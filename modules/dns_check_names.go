@@ -185,7 +185,8 @@ func (c *dnsCheck) judgeLeads(label string, list []led, needed bool) []string {
 	var lines []string
 	for text, servers := range found {
 		line := label + " " + text
-		if who := strings.Join(slices.Compact(slices.Sorted(slices.Values(servers))), ", "); who != "" {
+		each := strings.Split(strings.Join(servers, ", "), ", ") // of an alias, the servers of both names
+		if who := strings.Join(slices.Compact(slices.Sorted(slices.Values(each))), ", "); who != "" {
 			line += ": so says " + who
 		}
 		lines = append(lines, line)

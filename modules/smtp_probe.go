@@ -33,7 +33,7 @@ import (
 // # Result
 //
 //   - greeting (string): what the server says first
-//   - relay (string): "refused", or "not asked"
+//   - relay (string): "refused", "not asked", or "not proven" when outside seems to be a domain of the server itself
 //   - relay_reply (string): the words with which it was refused
 //   - encrypted (boolean): whether the connection was encrypted
 //   - certificate (table): of the server, as of [tls_check]
@@ -58,7 +58,7 @@ type smtpProbeArgs struct {
 	// The password.
 	Password module.Secret `lua:"password"`
 	// An address elsewhere for which the server must not take mail.
-	Outside string `lua:"outside" default:"relay-test@example.com"`
+	Outside string `lua:"outside" default:"relay-test@example.edu"`
 	// Whether the question for a relay is asked. Without it, it is where the answer proves something.
 	Relay *bool `lua:"relay"`
 	// Name that this client gives itself. Without it the name of the machine that connects.
@@ -132,7 +132,12 @@ func planSMTPProbe(ctx context.Context, a *smtpProbeArgs) (*module.Plan, error) 
 			return nil, a.failed(ctx, doing, err)
 		}
 		out["relay"], out["relay_reply"] = "refused", said
-		note += ", relays for nobody"
+		if ownRecipient(said) {
+			out["relay"] = "not proven"
+			note += fmt.Sprintf(", says of %s that there is no such user: whether it relays shows with another address for outside", a.Outside)
+		} else {
+			note += ", relays for nobody"
+		}
 	}
 	plan := &module.Plan{Output: out, Note: note}
 	if a.To != "" {
@@ -211,6 +216,12 @@ func (a *smtpProbeArgs) relay(s *probe.SMTP) (said string, err error) {
 		}
 	}
 	return said, nil
+}
+
+// ownRecipient says whether a refusal speaks of a user who is not there (RFC 3463, X.1.1), which only the server of that domain can know.
+func ownRecipient(said string) bool {
+	text := strings.ToLower(said)
+	return strings.Contains(text, " 5.1.1 ") || strings.Contains(text, "user unknown")
 }
 
 func (a *smtpProbeArgs) deliver(ctx context.Context, do *module.Apply, server probe.Server) error {
