@@ -423,6 +423,29 @@ function mysql.column(args) end
 ---@return AnyResult
 function mysql.copy(args) end
 
+---@class mysql.database.args : StepOptions
+---@field on Host Host of the server.
+---@field name string Name of the database.
+---@field state? "present"|"absent" Whether the database is to be there. Default: present.
+---@field charset? string Character set of a database that is made; the server's own where it is not given.
+---@field backup? boolean Dump a database that has tables into backup_dir before it is dropped. Default: true.
+---@field backup_dir? string Directory on the host for that dump. Default: /var/backups/runner.
+---@field user? string Account of the server.
+---@field password? string|Secret Its password.
+---@field socket? string Path of the server's socket on its host, when it is not where Debian has it.
+---@field host? string Address of the server as seen from its host; a server on the host itself is reached at its socket, then at 127.0.0.1.
+---@field port? integer TCP port of the server. Default 3306.
+
+---@class mysql.database.result : StepResult
+---@field exists boolean whether the database is there
+---@field tables integer how many tables and views it has
+---@field backup string path of the dump that was made before it was dropped
+
+---Creates or drops a database.
+---@param args mysql.database.args
+---@return mysql.database.result
+function mysql.database(args) end
+
 ---@class mysql.dump.args : StepOptions
 ---@field on Host Host of the server, and of the file.
 ---@field database string Database to dump, with its triggers and routines.
@@ -518,6 +541,36 @@ function mysql.merge(args) end
 ---@param args mysql.query.args
 ---@return AnyResult
 function mysql.query(args) end
+
+---@class mysql.user.args.login
+---@field user? string Account of the server.
+---@field password? string|Secret Its password.
+---@field socket? string Path of the server's socket on its host, when it is not where Debian has it.
+---@field host? string Address of the server as seen from its host; a server on the host itself is reached at its socket, then at 127.0.0.1.
+---@field port? integer TCP port of the server. Default 3306.
+
+---@class mysql.user.args : StepOptions
+---@field on Host Host of the server.
+---@field name string Name of the account.
+---@field host? string Where the account may log in from: a name, an address, or a pattern such as "%". To the server 127.0.0.1 and localhost are two. Default: localhost.
+---@field state? "present"|"absent" Whether the account is to be there. Default: present.
+---@field password? string|Secret Its password.
+---@field password_hash? string|Secret Its password's hash instead, as SHOW GRANTS of another server shows it: * and 40 hexadecimal digits.
+---@field grants? string[] All that the account may do: "SELECT ON mailserver.*", "ALL PRIVILEGES ON mailserver.* WITH GRANT OPTION". An empty list revokes everything; without the list nothing is granted or revoked.
+---@field login? mysql.user.args.login How to log in to do this; otherwise as in mysql.query.
+
+---@class mysql.user.result : StepResult
+---@field exists boolean whether the account is there
+---@field grants string[] what it may do, as SHOW GRANTS tells it between GRANT and TO
+---@field before string[] the same before the step changed something
+---@field server string version of the server
+
+---Creates, grants and drops accounts of a MySQL or MariaDB server.
+---
+---The password is compared by its hash and reaches the server as its hash, so that it stands in no log. What the account may do is told in the words of SHOW GRANTS, and the list is complete: what is not in it is revoked.
+---@param args mysql.user.args
+---@return mysql.user.result
+function mysql.user(args) end
 
 ---@class port_check.args : StepOptions
 ---@field on? Host Host from which the server is tried, through its connection. Without it the runner connects itself.

@@ -20,6 +20,8 @@ func mysqlModules() []module.Module {
 		module.Define("mysql.load", "loads a file of SQL on the host into a database", planMySQLLoad),
 		module.Define("mysql.copy", "makes a database on one server what it is on another", planMySQLCopy),
 		module.Define("mysql.merge", "brings domains, accounts and aliases of one control database into another", planMySQLMerge),
+		module.Define("mysql.user", "creates, grants and drops accounts of a MySQL or MariaDB server", planMySQLUser),
+		module.Define("mysql.database", "creates or drops a database", planMySQLDatabase),
 	}
 }
 

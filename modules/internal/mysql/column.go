@@ -171,6 +171,13 @@ func (c Column) room() int64 {
 	return limit
 }
 
+// HasDatabase says whether there is a database of that name.
+func (s *Session) HasDatabase(ctx context.Context, database string) (bool, error) {
+	var n int64
+	err := s.row(ctx, "SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ?", []any{database}, &n)
+	return n > 0, err
+}
+
 // Tables counts the tables and views of a database; 0 when there is no such database.
 func (s *Session) Tables(ctx context.Context, database string) (int64, error) {
 	var n int64
