@@ -108,6 +108,7 @@ func (s *siteHosts) spec(ctx context.Context, entry recipe.SiteHost) (transport.
 	list("jump", &spec.Jump)
 	list("known_hosts", &spec.KnownHosts)
 	list("config", &spec.Config)
+	list("algorithms", &spec.Algorithms)
 	if port, ok := entry.Fields["port"].(float64); ok {
 		if port < 1 || port > 65535 || port != float64(int(port)) {
 			return spec, &run.Failure{Err: fmt.Errorf("cannot use port %v for host %s: it must be a whole number from 1 to 65535", port, entry.Name), Code: run.ExitRecipe, At: &entry.At}

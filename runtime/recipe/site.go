@@ -61,7 +61,7 @@ const (
 func hostFields() map[string]fieldType {
 	return map[string]fieldType{
 		"address": aText, "user": aText, "fingerprint": aText, "alias": aText, "port": aNumber, "timeout": aSpan, "sudo": aFlag,
-		"key": aList, "jump": aList, "known_hosts": aList, "config": aList, "password": aSecret, "passphrase": aSecret, "sudo_password": aSecret,
+		"key": aList, "jump": aList, "known_hosts": aList, "config": aList, "algorithms": aList, "password": aSecret, "passphrase": aSecret, "sudo_password": aSecret,
 	}
 }
 

@@ -14,8 +14,14 @@ type asker struct {
 	clock    *clock
 }
 
-func (a *asker) confirm(ctx context.Context, question string) (bool, error) {
-	return ask(ctx, a, func() (bool, error) { return a.prompter.Confirm(ctx, question) })
+// confirm asks a question unless settled says, when its turn has come, that it has been answered meanwhile.
+func (a *asker) confirm(ctx context.Context, question string, settled func() bool) (bool, error) {
+	return ask(ctx, a, func() (bool, error) {
+		if settled() {
+			return true, nil
+		}
+		return a.prompter.Confirm(ctx, question)
+	})
 }
 
 func (a *asker) secret(ctx context.Context, prompt string) (string, error) {

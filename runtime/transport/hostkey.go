@@ -203,13 +203,22 @@ func (k *hostKeys) confirm(e *HostKeyError, key ssh.PublicKey) error {
 	if k.ask == nil || k.r.strict {
 		return e
 	}
-	yes, err := k.ask.confirm(k.ctx, fmt.Sprintf("The host key of %s is not known yet. It shows\n  %s\n  MD5:%s\nIs that its key?", e.Name, e.Got, e.md5))
+	// Another connection to the host may have asked while this one waited for its turn.
+	settled := func() bool {
+		now, err := knownhosts.Read(k.r.KnownHosts...)
+		return err == nil && (&hostKeys{r: k.r, db: now}).find(key) == nil
+	}
+	question := fmt.Sprintf("The host key of %s is not known yet. It shows\n  %s\n  MD5:%s\nIs that its key?", e.Name, e.Got, e.md5)
+	yes, err := k.ask.confirm(k.ctx, question, settled)
 	if err != nil {
 		return err
 	}
 	if !yes {
 		e.Declined = true
 		return e
+	}
+	if settled() {
+		return nil
 	}
 	if len(k.r.KnownHosts) == 0 {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -197,6 +198,31 @@ func TestAcceptedKeyIsRemembered(t *testing.T) {
 				t.Errorf("another program does not know it: %v", err)
 			}
 		})
+	}
+}
+
+// Many connections to a host that is not known yet lead to one question.
+func TestUnknownKeyIsAskedForOnce(t *testing.T) {
+	s := sshtest.Start(t, sshtest.Options{})
+	spec := s.Spec()
+	spec.KnownHosts = []string{filepath.Join(t.TempDir(), "known_hosts")}
+	yes := &answers{yes: true}
+	d := transport.NewDialer(transport.Options{Prompter: yes})
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			c, err := d.Dial(t.Context(), spec)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			c.Close()
+		})
+	}
+	all.Wait()
+	text, err := os.ReadFile(spec.KnownHosts[0])
+	if err != nil || len(yes.asked) != 1 || strings.Count(string(text), "\n") != 1 {
+		t.Errorf("asked %d times, remembered %q, %v", len(yes.asked), text, err)
 	}
 }
 

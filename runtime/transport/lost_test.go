@@ -124,8 +124,8 @@ func TestSilentPeer(t *testing.T) {
 
 // A server that does not know the question (keepalive@openssh.com) is alive all the same, and one that is busy with our bytes too.
 func TestKeepAliveSparesTheLiving(t *testing.T) {
-	c := dial(t, sshtest.Start(t, sshtest.Options{}).Spec(), transport.Options{KeepAlive: 10 * time.Millisecond})
-	out, _, _, err := transporttest.Command(t.Context(), c, "sleep 0.5; wc -c", strings.Repeat("x", 8<<20))
+	c := dial(t, sshtest.Start(t, sshtest.Options{}).Spec(), transport.Options{KeepAlive: 300 * time.Millisecond})
+	out, _, _, err := transporttest.Command(t.Context(), c, "sleep 1.5; wc -c", strings.Repeat("x", 8<<20))
 	if err != nil || strings.TrimSpace(out) != fmt.Sprint(8<<20) {
 		t.Errorf("%q, %v", out, err)
 	}

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // File is a configuration file to read. One that does not exist is passed over.
@@ -101,7 +102,7 @@ func (r *reader) read(f File, holds bool, depth int) error {
 		return fmt.Errorf("cannot read %s: files include each other more than %d deep", f.Path, maxDepth)
 	}
 	text, err := os.ReadFile(f.Path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || depth > 0 && errors.Is(err, syscall.EISDIR) { // a pattern may match folders
 		return nil
 	}
 	if err != nil {
