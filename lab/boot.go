@@ -2,6 +2,8 @@ package lab
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -73,6 +75,11 @@ func (l *Lab) identity(h *Host, lower stack, upper string) error {
 		{"/etc/hostname", h.Hostname + "\n", 0o644, 0},
 		{"/etc/hosts", hosts.String(), 0o644, 0},
 		{"/etc/resolv.conf", resolv, 0o644, 0},
+	}
+	if h.Init == "systemd" {
+		// Else systemd makes one up at each boot (machine-id(5)).
+		id := sha256.Sum256([]byte(l.Options.Name + " " + h.Hostname))
+		files = append(files, file{"/etc/machine-id", hex.EncodeToString(id[:16]) + "\n", 0o444, 0})
 	}
 	if h.Vmail != "" {
 		keys, err := l.keyFiles(h)
