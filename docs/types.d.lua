@@ -141,6 +141,31 @@ function secret(from) end
 ---@class AnyResult : StepResult
 ---@field [string] any
 
+---@class archive.args : StepOptions
+---@field from Host Host whose files are archived.
+---@field to? Host Host that gets the archive; from when it is not given.
+---@field path string Whole path of the archive.
+---@field paths string[] Whole paths of the files and folders that go into it.
+---@field exclude? string[] Whole paths that are left out, with all below them. "*" stands for any characters.
+---@field mode? string Permissions in octal of the archive and its manifest. Default: 0600.
+
+---@class archive.result : StepResult
+---@field path string the archive
+---@field manifest string its manifest
+---@field bytes integer length of the archive
+---@field sha256 string its SHA-256
+---@field files integer files in it
+---@field content_bytes integer their length
+
+---Puts files of a host into a compressed archive with a manifest, and verifies it.
+---
+---The files are read by tar on from, go through this machine and are written beside the path on to. On the way every file in the archive is unpacked and summed up (SHA-256); then from sums up its files once more, and to sums up the archive. Only when both agree with what went by, the archive gets its name, and beside it stands path.manifest with the sum of the archive and a line for each file, as sha256sum -c reads it. An archive that is there already with its manifest is not made again.
+---
+---Files that change while they are read fail the step: stop what writes them, or leave them out. Sockets are left out.
+---@param args archive.args
+---@return archive.result
+function archive(args) end
+
 ---@class command.args : StepOptions
 ---@field on Host Host that runs it.
 ---@field argv? string[] The program and its arguments. They reach it as they are: no shell reads them, so nothing needs quoting. Never put a password here.
@@ -165,6 +190,31 @@ function secret(from) end
 ---@param args command.args
 ---@return command.result
 function command(args) end
+
+---@class cron.args : StepOptions
+---@field on Host Host that runs the job.
+---@field name string Name of the job: letters, digits, _ and -, since cron passes over other files.
+---@field state? "present"|"absent" What is to be there. Default: present.
+---@field job? string Command line, for /bin/sh. Never put a password here.
+---@field user? string User who runs it. Default: root.
+---@field minute? string Minutes, as crontab(5) has them: "5", "*/10", "0,30", "10-20". Default: *.
+---@field hour? string Hours. Default: *.
+---@field day? string Days of the month. Default: *.
+---@field month? string Months. Default: *.
+---@field weekday? string Days of the week: 0 and 7 are Sunday. Default: *.
+---@field at? "@daily"|"@hourly"|"@weekly"|"@monthly"|"@yearly"|"@reboot" Instead of all these: "@daily", "@hourly", "@weekly", "@monthly", "@yearly" or "@reboot".
+---@field env? table<string, string> Variables that the job finds. MAILTO is who gets what it prints. Never a password: others can read the file.
+
+---@class cron.result : StepResult
+---@field path string the file
+---@field line string the line of the job
+
+---Sees to it that a command is run at certain times.
+---
+---The job stands in a file of its own, /etc/cron.d/NAME, which cron reads by itself within a minute. It needs root. A percent sign in the command is written as it is: what crontab(5) wants is put before it.
+---@param args cron.args
+---@return cron.result
+function cron(args) end
 
 ---@class dns_check.args : StepOptions
 ---@field domains string[] The domains, such as { "example.org" }. Names with other letters than ASCII are given in their xn-- form.
@@ -194,6 +244,53 @@ function command(args) end
 ---@param args dns_check.args
 ---@return dns_check.result
 function dns_check(args) end
+
+---@class facts.args : StepOptions
+---@field on Host Host that is looked at.
+---@field programs? string[] Programs of which it is told whether they are there.
+
+---@class facts.result : StepResult
+---@field hostname string whole name of the host
+---@field os string "debian"
+---@field version string "7.11"
+---@field major integer 7; 0 when it is unknown
+---@field kernel string version of the kernel
+---@field arch string such as "x86_64"
+---@field init string "systemd", "sysv" or "other"
+---@field user string user that the step is done as
+---@field uid integer its number
+---@field skew_seconds number how far the clock is ahead of this machine's
+---@field uptime_seconds integer since the last start
+---@field cpus integer processors
+---@field memory integer bytes of memory
+---@field memory_free integer bytes of it that programs can still get
+---@field swap integer bytes of swap space
+---@field addresses string[] IP addresses that others can reach it at
+---@field disks table<string, any> for each folder where a disk is mounted, a table with device, size, free (bytes for an ordinary user), inodes_free
+---@field programs table<string, any> for each name of programs, whether it is there
+
+---Tells what a host is: system, memory, disks, addresses, programs.
+---@param args facts.args
+---@return facts.result
+function facts(args) end
+
+---@class fetch.args : StepOptions
+---@field on Host Host that has the file.
+---@field path string Whole path on the host.
+---@field target string Path on this machine; one that ends with "/" is a folder. One that is not whole begins at the current folder. Folders that are missing are made.
+---@field mode? string Permissions in octal of the file on this machine. Default: 0600.
+
+---@class fetch.result : StepResult
+---@field target string the whole path on this machine
+---@field bytes integer length of the file
+---@field sha256 string its SHA-256
+
+---Copies a file from a host to this machine.
+---
+---The file is streamed beside the target and renamed over it when its SHA-256 is the one that the host computes. One that is the same already is not fetched.
+---@param args fetch.args
+---@return fetch.result
+function fetch(args) end
 
 ---@class file.args : StepOptions
 ---@field on Host Host that has the file.
@@ -228,6 +325,56 @@ function dns_check(args) end
 ---@param args file.args
 ---@return file.result
 function file(args) end
+
+---@class group.args : StepOptions
+---@field on Host Host that has the group.
+---@field name string Name of the group.
+---@field state? "present"|"absent" What is to be there. Default: present.
+---@field gid? integer Its number. Files keep the number that they have: change that of a group only before it owns any.
+---@field system? boolean Whether a new group gets a number of those for services.
+
+---@class group.result : StepResult
+---@field exists boolean whether there is such a group
+---@field gid integer its number
+---@field members string[] users who are in it beside their own group
+
+---Makes, changes and removes a group of users.
+---@param args group.args
+---@return group.result
+function group(args) end
+
+---@class http_check.args : StepOptions
+---@field on? Host Host from which it is asked for, through its connection. Without it the runner asks.
+---@field url string The page: "https://www.example.org/path".
+---@field address? string Address that is connected to instead of the name in url.
+---@field method? "GET"|"HEAD" What is asked for: the page, or its header alone. Default: GET.
+---@field status? integer[] Status that is right. Default: 200.
+---@field contains? string Text that must be in the body.
+---@field match? string Regular expression (Go's RE2) that must match in the body.
+---@field follow? boolean Whether redirects are followed, at most ten. Default: true.
+---@field headers? table<string, string> Header fields that are sent.
+---@field user? string User for a login with HTTP's Basic scheme.
+---@field password? string|Secret The password.
+---@field trusted? boolean Whether the certificate must be valid for the name and lead to an authority that this machine trusts. Default: true.
+---@field ca? string Certificates in PEM of authorities that are trusted beside those of this machine.
+---@field wait? Duration How long to wait until the answer is right.
+---@field interval? Duration Time between two requests while waiting. Default: 1s.
+---@field limit? Duration How long one request may take. Default: 30s.
+
+---@class http_check.result : StepResult
+---@field status integer status of the answer
+---@field body string its text, the first 64 KiB
+---@field headers table<string, any> its header fields, names in small letters
+---@field url string where the answer came from, after redirects
+---@field seconds number how long it took
+---@field certificate table<string, any> of the server: subject, issuer, names, not_after, days_left
+
+---Asks for a page and checks the answer.
+---
+---With address the page is asked for at that server whatever the DNS says, under the name in url: so a new server is tried before its name leads to it. In check mode it is asked for too: nothing but a request with GET or HEAD is sent.
+---@param args http_check.args
+---@return http_check.result
+function http_check(args) end
 
 ---@class imap_probe.args : StepOptions
 ---@field on? Host Host from which the server is tried, through its connection. Without it the runner connects itself.
@@ -572,6 +719,33 @@ function mysql.query(args) end
 ---@return mysql.user.result
 function mysql.user(args) end
 
+---@class package.args : StepOptions
+---@field on Host Host that has the packages.
+---@field names string[] Names of packages. "name=version" demands a version, which may end with "*".
+---@field state? "present"|"latest"|"absent"|"purged" What they are to be: installed in whatever version, in the latest, not installed, or gone with their configuration. Default: present.
+---@field update? Duration How old apt's lists of packages may be: older ones are fetched anew first. Without it they are used as they are.
+---@field start? boolean Whether the services of new packages are started. Without it, as Debian does; false keeps them off until a step starts them. Default: true.
+---@field recommends? boolean Whether packages that they only recommend come along.
+---@field allow_removal? boolean Whether other packages may be removed.
+---@field preseed? string[] Answers to what packages ask, as debconf-set-selections(1) reads them.
+---@field archived? boolean Whether packages come from archive.debian.org instead of the host's own sources.
+---@field sources? string[] Lines of sources.list(5) that are used instead of the host's own, for this step.
+---@field unsigned? boolean Whether packages are installed whose signature cannot be checked.
+
+---@class package.result : StepResult
+---@field versions table<string, any> the version of each package of names that is installed
+---@field installed string[] packages that the step installed or upgraded, with versions
+---@field removed string[] packages that it removed
+
+---Installs, upgrades and removes Debian packages.
+---
+---What apt would do is found out first, and shown: which packages come along and in which version. When others would be removed the step fails, unless allow_removal says otherwise. Files of configuration that were changed on the host stay as they are.
+---
+---Releases that Debian does not serve any more (7 to 10, and older ones) are taken from archive.debian.org with archived = true: for this step alone, the host's own sources stay untouched. Their signatures are checked; where a key has expired since, apt refuses until unsigned = true.
+---@param args package.args
+---@return package.result
+function package(args) end
+
 ---@class port_check.args : StepOptions
 ---@field on? Host Host from which the server is tried, through its connection. Without it the runner connects itself.
 ---@field address? string Name or address of the server. With on, that host itself (127.0.0.1) unless another one is named.
@@ -611,6 +785,135 @@ function port_check(args) end
 ---@param args postconf.args
 ---@return postconf.result
 function postconf(args) end
+
+---@class postfix.flush.args : StepOptions
+---@field on Host Host whose Postfix it is.
+---@field wait? Duration How long to wait until every mail was tried. 0: do not wait. Default: 0s.
+
+---@class postfix.flush.result : StepResult
+---@field messages integer mails that are in the queue
+---@field left integer mails that are still in it after wait
+
+postfix = {}
+
+---Has Postfix try to deliver its queue now.
+---@param args postfix.flush.args
+---@return postfix.flush.result
+function postfix.flush(args) end
+
+---@class postfix.forward.args : StepOptions
+---@field on Host Old server.
+---@field to string New server as the old one finds it: a name, or an address. Its MX records are not asked.
+---@field port? integer Port of the new server. Default: 25.
+---@field keep_login? boolean Leave logging in for sending as it is, because the old server's Dovecot goes on.
+
+---@class postfix.forward.result : StepResult
+---@field before table<string, string> the settings that stood in main.cf, as they were
+---@field absent string[] those that did not stand in main.cf
+---@field transport string where the mail goes
+
+---Has an old server pass on all mail to the new one.
+---
+---One setting does it: virtual_transport leads to the new server. The old one still knows which addresses there are, refuses others, and follows its aliases, so it never becomes an open relay or a source of bounces. Since Dovecot does not run there any more, which Postfix would ask for passwords, logging in for sending is switched off for as long: without that no mail would be taken on port 25 at all ("no SASL authentication mechanisms"). A frozen Postfix stays frozen; thaw it after this. To go back: postconf { on = old, set = r.before, unset = r.absent, reload = true }.
+---@param args postfix.forward.args
+---@return postfix.forward.result
+function postfix.forward(args) end
+
+---@class postfix.freeze.args : StepOptions
+---@field on Host Host whose Postfix it is.
+---@field wait? Duration How long the deliveries under way may take. When it is over the step fails; Postfix goes on delivering and takes no mail. Default: 5m.
+
+---@class postfix.freeze.result : StepResult
+---@field frozen boolean it takes no mail and does not run
+---@field services string[] what takes mail from outside, as "smtp/inet"; empty when frozen
+---@field queued integer mails that stay in its queue
+---@field under_way integer mails that are being delivered
+
+---Stops Postfix without cutting off a delivery.
+---
+---First it takes no more mail: in master.cf the services that listen on the network, and the one that picks up the mail of programs on the host, become comments, and Postfix reads that again. This works with every version and needs no memory elsewhere. What listens on the loopback address alone stays: a content filter brings mail back there. Then what is under way is delivered, and only then Postfix is stopped. (A stop or restart at once cuts deliveries off, and the mail is delivered again later, a second time.) Mail that waits for a later try stays in the queue. While Postfix is frozen, senders elsewhere keep their mail and try again.
+---@param args postfix.freeze.args
+---@return postfix.freeze.result
+function postfix.freeze(args) end
+
+---@class postfix.queue.args : StepOptions
+---@field on Host Host whose Postfix it is.
+---@field reasons? integer How many reasons are told at most. Default: 20.
+
+---@class postfix.queue.result : StepResult
+---@field messages integer mails in the queue
+---@field bytes integer their size
+---@field active integer those of them that are being delivered
+---@field waiting integer those that wait for a later try
+---@field hold integer those that somebody has put on hold
+---@field maildrop integer mails of programs of the host that were not looked at yet; not among messages
+---@field reasons table<string, any>[] why mails wait, the most frequent first: text, recipients (how many), example (one of them)
+
+---Counts the mails in Postfix's queue and tells why they wait.
+---@param args postfix.queue.args
+---@return postfix.queue.result
+function postfix.queue(args) end
+
+---@class postfix.thaw.args : StepOptions
+---@field on Host Host whose Postfix it is.
+---@field wait? Duration How long the start may take. Default: 90s.
+
+---@class postfix.thaw.result : StepResult
+---@field frozen boolean whether it is frozen
+---@field services string[] what takes mail from outside, as "smtp/inet"
+
+---Lets a frozen Postfix take mail again.
+---
+---Exactly what postfix.freeze did is taken back; other changes of master.cf since then stay. Postfix is started if it ran before.
+---@param args postfix.thaw.args
+---@return postfix.thaw.result
+function postfix.thaw(args) end
+
+---@class postfix.watch.args : StepOptions
+---@field on Host Host whose Postfix it is.
+---@field time? Duration How long to look at most. Default: 10m.
+---@field quiet? Duration How long nothing may have happened to end before. Default: 2m.
+---@field log? string File of the log. Default: /var/log/mail.log.
+---@field interval? Duration Time between two looks. Default: 5s.
+
+---@class postfix.watch.result : StepResult
+---@field quiet boolean whether it ended because nothing happened any more
+---@field seconds integer how long it was looked at
+---@field received integer mails taken
+---@field rejected integer mails refused
+---@field sent integer deliveries made
+---@field deferred integer deliveries that failed and will be tried again
+---@field bounced integer deliveries given up
+---@field relays table<string, integer> deliveries made, by where they went ("dovecot", "mail-new.example.org")
+---@field queue integer mails in the queue at the end
+---@field last string the last line of the log about a mail
+
+---Looks at Postfix's queue and log until nothing happens any more.
+---
+---The log is read from its end on, also across its rotation. It ends as soon as nothing happened for the time of quiet, or when the time is over; an old server is done when no more mail comes to it.
+---@param args postfix.watch.args
+---@return postfix.watch.result
+function postfix.watch(args) end
+
+---@class put.args : StepOptions
+---@field on Host Host that gets the file.
+---@field source string Path on this machine. One that is not whole begins at the current folder.
+---@field path string Whole path on the host.
+---@field mode? string Permissions in octal. Without it those of the file that is there stay; a new one gets 0644.
+---@field owner? string User who is to own it, by name or number.
+---@field group? string Group that is to own it, by name or number.
+---@field backup? boolean Whether what is overwritten is kept, as [file] does. Default: true.
+
+---@class put.result : StepResult
+---@field bytes integer length of the file
+---@field sha256 string its SHA-256
+
+---Copies a file from this machine to a host.
+---
+---The file is streamed beside its path, summed up on the host, and renamed over the path when the sums are equal: there is the old one or the new one at every moment, and never half of one. What is overwritten is copied first. A file that has the same SHA-256 is not sent.
+---@param args put.args
+---@return put.result
+function put(args) end
 
 ---@class service.args : StepOptions
 ---@field on Host Host whose service it is.
@@ -672,6 +975,33 @@ function service(args) end
 ---@return smtp_probe.result
 function smtp_probe(args) end
 
+---@class template.args : StepOptions
+---@field on Host Host that gets the file.
+---@field path string Whole path of the file on the host.
+---@field source? string Path of the template on this machine. One that is not whole begins at the current folder.
+---@field text? string The template itself, instead of a file.
+---@field syntax? "go"|"plain" How values stand in it: "go" is Go's text/template ("{{ .name }}", "{{ range .domains }}"); in "plain" text only ${name} is replaced, and $${ stands for ${. Default: go.
+---@field vars? table<string, any> The values.
+---@field mode? string Permissions in octal. Without it those of the file stay; a new one gets 0644 (0600 when it holds a secret).
+---@field owner? string User who is to own it, by name or number.
+---@field group? string Group that is to own it, by name or number.
+---@field backup? boolean Whether what is overwritten is kept, as [file] does. Default: true.
+
+---@class template.result : StepResult
+---@field path string the path, or where the link at the path leads
+---@field exists boolean whether there is something
+---@field mode string permissions in octal
+---@field uid integer number of the owner
+---@field gid integer number of the group
+---@field size integer bytes
+
+---Writes a file from a template on this machine.
+---
+---A template is a file on this machine, or a text of the recipe. It is written as [file] writes: whole or not at all, what was there is kept, and a value that is secret makes the whole file secret. A name without a value is an error.
+---@param args template.args
+---@return template.result
+function template(args) end
+
 ---@class tls_check.args : StepOptions
 ---@field on? Host Host from which the server is tried, through its connection. Without it the runner connects itself.
 ---@field address? string Name or address of the server. With on, that host itself (127.0.0.1) unless another one is named.
@@ -703,6 +1033,36 @@ function smtp_probe(args) end
 ---@param args tls_check.args
 ---@return tls_check.result
 function tls_check(args) end
+
+---@class user.args : StepOptions
+---@field on Host Host that has the user.
+---@field name string Name of the user.
+---@field state? "present"|"absent" What is to be there. Default: present.
+---@field uid? integer Number of the user.
+---@field group? string The user's own group, by name or number. It must be there. Without it a new user gets a group of the same name.
+---@field groups? string[] More groups that the user is to be in.
+---@field home? string Home folder. Its content is not moved when it changes.
+---@field shell? string Program that is run at a login.
+---@field comment? string Name of the person, or what the user is for.
+---@field system? boolean Whether a new user gets a number of those for services, and no home folder.
+---@field create_home? boolean Whether the home folder of a new user is made. Without it, it is for users that are not system users.
+---@field password_hash? string|Secret The password as crypt(3) stores it ("$6$…"), or "!" for none.
+---@field remove_home? boolean Whether the home folder and the mail spool of a user that is removed go too.
+
+---@class user.result : StepResult
+---@field exists boolean whether there is such a user
+---@field uid integer number
+---@field gid integer number of the user's own group
+---@field groups string[] all groups of the user
+---@field home string home folder
+---@field shell string program that is run at a login
+
+---Makes, changes and removes a user.
+---
+---What is not given stays as it is. A user is taken out of no group: groups are added. When a user gets another number, usermod gives the files of the home folder to it, and no others.
+---@param args user.args
+---@return user.result
+function user(args) end
 
 ---@class wait_for.args : StepOptions
 ---@field on? Host Host that is looked at: its files, its commands, and the ports as it sees them. Without it the runner itself connects to the port.

@@ -11,6 +11,7 @@ import (
 // All lists the modules, sorted by name.
 func All() []module.Module {
 	var all []module.Module
+	all = append(all, baseModules()...)
 	all = append(all, commandModules()...)
 	all = append(all, dnsModules()...)
 	all = append(all, fileModules()...)
