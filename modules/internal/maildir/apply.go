@@ -39,7 +39,7 @@ type applier struct {
 // pass goes on from there: a message is either in its place, whole, or not visible.
 func (p *Pass) Apply(ctx context.Context, to *host.Host, progress func(module.Progress)) (*Done, error) {
 	a := &applier{p: p, to: to, progress: progress, started: time.Now()}
-	a.at = place{root: p.to.root, owner: p.owner, staging: stagingPrefix + recordID(p.from) + selectionID(&p.o)}
+	a.at = place{root: p.to.root, owner: p.owner, staging: stagingName(p.from, &p.o)}
 	err := a.run(ctx)
 	// The context may be what failed; what was brought and what was staged must be settled all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)

@@ -62,7 +62,7 @@ func TestHostileSource(t *testing.T) {
 			send(t, w, tar.Header{Name: asked + "/", Typeflag: tar.TypeDir}, "")
 		},
 		"out of order": func(t testing.TB, w *tar.Writer) {
-			send(t, w, tar.Header{Name: "./example.org/john/Maildir/cur/3.b:2,", Size: 3}, "two")
+			send(t, w, tar.Header{Name: "./example.org/john/Maildir/.Sent/cur/3.b:2,", Size: 3}, "two")
 			send(t, w, tar.Header{Name: asked, Size: 3}, "one")
 		},
 	}
@@ -91,7 +91,7 @@ func TestHostileSource(t *testing.T) {
 			eachWriter(t, func(t *testing.T, w *world) {
 				box := makeBox(t, w.src, "example.org/john/Maildir")
 				write(t, filepath.Join(box, "cur", "1.a:2,"), "one", epoch)
-				write(t, filepath.Join(box, "cur", "3.b:2,"), "two", epoch)
+				write(t, filepath.Join(makeBox(t, box, ".Sent"), "cur", "3.b:2,"), "two", epoch)
 				file := filepath.Join(t.TempDir(), "stream")
 				must(t, os.WriteFile(file, stream, 0o600))
 				w.from.fake(t, "tar", `cat >/dev/null; cat "`+file+`"`)

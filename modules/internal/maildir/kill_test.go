@@ -6,11 +6,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +25,14 @@ func TestMain(m *testing.M) {
 		os.Exit(childPass(strings.Split(args, "\x1f")))
 	}
 	os.Exit(m.Run())
+}
+
+// testRounds is how often a test repeats what is different each time: MAILDIR_TEST_ROUNDS, or few enough for everyday use.
+func testRounds(few int) int {
+	if n, err := strconv.Atoi(os.Getenv("MAILDIR_TEST_ROUNDS")); err == nil && n > 0 {
+		return n
+	}
+	return few
 }
 
 // childPass makes one pass: source, target, mode, "local" or "perl".
@@ -140,10 +150,7 @@ func (w *world) whole() (count int) {
 // TestKilled kills the runner at random instants of warm and final passes while the source is used, and goes on. Nothing
 // half may ever be seen, nothing may be lost, and the last final pass must make both sides equal.
 func TestKilled(t *testing.T) {
-	kills := 24
-	if testing.Short() {
-		kills = 6
-	}
+	kills := testRounds(9)
 	for _, wr := range writers {
 		t.Run(wr.name, func(t *testing.T) {
 			w := newWorld(t, wr.local)
@@ -152,11 +159,13 @@ func TestKilled(t *testing.T) {
 				top := makeBox(t, w.src, fmt.Sprintf("example.org/user%d/Maildir", i))
 				u.boxes = append(u.boxes, top, makeBox(t, top, ".Sent"))
 			}
-			for range 1000 {
+			for range 600 {
 				u.deliver(t, u.boxes[u.random.IntN(len(u.boxes))])
 			}
 			started := time.Now()
-			must(t, w.child(Warm, wr.local).Run())
+			first, ended := w.child(Warm, wr.local)
+			must(t, first.Wait())
+			ended()
 			whole := time.Since(started)
 			must(t, os.RemoveAll(w.dst))
 			must(t, os.Mkdir(w.dst, 0o755))
@@ -169,8 +178,7 @@ func TestKilled(t *testing.T) {
 				} else {
 					stop = u.play(t)
 				}
-				cmd := w.child(mode, wr.local)
-				must(t, cmd.Start())
+				cmd, ended := w.child(mode, wr.local)
 				time.Sleep(rand.N(whole))
 				_ = cmd.Process.Kill()
 				var exit *exec.ExitError
@@ -178,6 +186,7 @@ func TestKilled(t *testing.T) {
 					killed++
 				}
 				stop()
+				ended()
 				w.whole()
 				for range 20 {
 					u.act(t)
@@ -196,15 +205,29 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-func (w *world) child(mode Mode, local bool) *exec.Cmd {
+// child starts a runner that makes one pass. ended waits until all programs that it started are gone too: the writer of
+// a killed runner goes on with what it was told before, as it would on a host of its own.
+func (w *world) child(mode Mode, local bool) (cmd *exec.Cmd, ended func()) {
 	how := "perl"
 	if local {
 		how = "local"
 	}
-	cmd := exec.Command(os.Args[0])
+	cmd = exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "MAILDIR_TEST_PASS="+strings.Join([]string{w.src, w.dst, string(mode), how, w.o.StateDir}, "\x1f"))
 	cmd.Stderr = os.Stderr
-	return cmd
+	// Every descendant inherits the pipe's end, which nobody writes to: reading ends when the last of them has.
+	r, end, err := os.Pipe()
+	must(w.t, err)
+	cmd.ExtraFiles = []*os.File{end}
+	must(w.t, cmd.Start())
+	must(w.t, end.Close())
+	return cmd, func() {
+		defer r.Close()
+		must(w.t, r.SetReadDeadline(time.Now().Add(time.Minute)))
+		if _, err := io.Copy(io.Discard, r); err != nil {
+			w.t.Fatalf("programs of a runner that is gone have not ended: %v", err)
+		}
+	}
 }
 
 // play lets the user act until the returned function is called.

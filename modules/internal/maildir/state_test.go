@@ -141,7 +141,7 @@ func TestStateAgainstFullListing(t *testing.T) {
 		u.deliver(t, u.boxes[u.random.IntN(len(u.boxes))])
 	}
 	skipped := int64(0)
-	for round := range 60 {
+	for round := range testRounds(15) {
 		mode := []Mode{Warm, Warm, Final}[round%3]
 		full := w.with(mode)
 		full.Full, full.StateDir = true, ""

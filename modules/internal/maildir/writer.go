@@ -2,8 +2,10 @@ package maildir
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
+	"strings"
 
 	"runner/runtime/host"
 )
@@ -61,12 +63,19 @@ printf %s "$try"`, root, stamp))
 	return out.Stdout, nil
 }
 
-// removeStaging removes what dead runs left in the root: their own staging directory and those of others that are older
-// than a day.
+// stagingName is the name of a pass's staging directory: what the pass is about, a point, and a part that no other pass
+// has. On a slow target the writer of a run whose runner was killed can live on for a while; it must not find the files
+// of the next run under the names of its own, or it would give them the places of other messages.
+func stagingName(from side, o *Options) string {
+	return stagingPrefix + recordID(from) + selectionID(o) + "." + strings.ToLower(rand.Text()[:10])
+}
+
+// removeStaging removes what dead runs left in the root: the staging directories of passes about the same as this one,
+// and those of others that are older than a day.
 func removeStaging(ctx context.Context, h *host.Host, at place) error {
 	_, err := h.RunCommand(ctx, host.Script(`cd "$1" || exit 1
-rm -rf "./$2" || exit 1
-find . -maxdepth 1 -type d -name '`+stagingPrefix+`*' -mtime +0 -exec rm -rf {} \;`, at.root, at.staging))
+rm -rf "./$2".* || exit 1
+find . -maxdepth 1 -type d -name '`+stagingPrefix+`*' -mtime +0 -exec rm -rf {} \;`, at.root, at.staging[:strings.LastIndexByte(at.staging, '.')]))
 	if err != nil {
 		return fmt.Errorf("cannot clear the staging directory in %s on %s: %w", at.root, h.Name(), err)
 	}
