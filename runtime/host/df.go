@@ -15,7 +15,7 @@ const dfScript = `df -P -k "$1" || exit;df -P -i "$1" 2>/dev/null||:`
 // spaces more on the right, so the column is found by the percentage that follows it.
 func parseDf(text string) (bytes, inodes uint64, err error) {
 	inodes = math.MaxUint64
-	table := 0
+	table, found := 0, false
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "Filesystem") {
 			table++
@@ -30,16 +30,15 @@ func parseDf(text string) (bytes, inodes uint64, err error) {
 			if n > math.MaxUint64/1024 {
 				return 0, 0, errors.New("df says that more is free than there can be")
 			}
-			bytes, err = n*1024, nil
+			bytes, found = n*1024, true
 		case 2:
 			inodes = n
-			return bytes, inodes, err
 		}
 	}
-	if table == 0 {
+	if !found {
 		return 0, 0, errors.New("df says nothing that is understood")
 	}
-	return bytes, inodes, err
+	return bytes, inodes, nil
 }
 
 // beforePercent is the number in front of the first field that is a percentage (or "-", where there are no inodes).
