@@ -193,7 +193,8 @@ func killSupervisor(t *testing.T, o lab.Options, host string) {
 	}
 }
 
-// borrow lets a cache of a test use the finished layers below the mail of the common one: making them takes a minute.
+// borrow lets a cache of a test use the finished layers below the mail of the common one, which TestLab, run before, has made: they
+// take a minute.
 func borrow(t *testing.T, cache string) {
 	t.Helper()
 	common := os.Getenv(lab.CacheVariable)
