@@ -202,7 +202,7 @@ function command(args) end
 ---@field day? string Days of the month. Default: *.
 ---@field month? string Months. Default: *.
 ---@field weekday? string Days of the week: 0 and 7 are Sunday. Default: *.
----@field at? "@daily"|"@hourly"|"@weekly"|"@monthly"|"@yearly"|"@reboot" Instead of all these: "@daily", "@hourly", "@weekly", "@monthly", "@yearly" or "@reboot".
+---@field at? "hourly"|"daily"|"weekly"|"monthly"|"yearly"|"reboot" Instead of all these: how often, or at each start of the host.
 ---@field env? table<string, string> Variables that the job finds. MAILTO is who gets what it prints. Never a password: others can read the file.
 
 ---@class cron.result : StepResult
@@ -453,6 +453,41 @@ function imap_probe(args) end
 ---@class maildir_sync
 ---@overload fun(args: maildir_sync.args): maildir_sync.result
 maildir_sync = {}
+
+---@class maildir_sync.converge.args : StepOptions
+---@field from Host Host that the mailboxes come from.
+---@field to Host Host that they go to. It may be the host that runner itself runs on, which is the fastest way.
+---@field path? string Directory of all mailboxes on from: it holds a directory for each domain, these one for each user. Default: /var/vmail.
+---@field target? string The same on to; path when it is not given.
+---@field domains? string[] Only these domains, by the names of their directories. Empty: all.
+---@field users? string[] Only these users: "john@example.org", or "john" in any domain. Empty: all.
+---@field exclude? string[] Folders to leave out on both sides, as shell patterns without the leading dot: "Trash", "Junk*". Folders in them too.
+---@field owner? string User that Dovecot reads the mailboxes as on to, by name, with ":group" if that is not the user's own. When it is not given: the owner of target unless that is root, else vmail.
+---@field lowercase? boolean Write the directories of domains and users in small letters on to, where Dovecot since 2.1 looks for them.
+---@field until? Duration How long the next pass may be forecast to take. Default: 20s.
+---@field passes? integer The most passes that are made. Default: 10.
+---@field strict? boolean Fail when the passes do not get as short as until.
+---@field streams? integer How many transfers run at once. 0: as many as serve.
+---@field rate? Size The most bytes a second that are read from from, such as "20M". 0: no limit.
+
+---@class maildir_sync.converge.result : StepResult
+---@field reached boolean whether the next pass is forecast to take no longer than until
+---@field passes integer how many passes were made
+---@field why string why no further one was made
+---@field next_pass_seconds number how long the next pass would take
+---@field seconds number[] how long each pass took
+---@field copied integer messages that were sent, in all
+---@field copied_bytes integer their size
+---@field messages integer messages on from
+---@field bytes integer their size
+---@field mailboxes integer mailboxes on from
+
+---Repeats warm passes until the next one would be short.
+---
+---Warm passes are repeated while the old server is in use, each shorter than the one before it, until the forecast of the next is no longer than asked for: that is about how long the final pass will keep users waiting. Nothing is removed on the new host. When the passes no longer get shorter, or after as many as allowed, the step says so and ends well; with strict it fails. A recipe can look at the field reached.
+---@param args maildir_sync.converge.args
+---@return maildir_sync.converge.result
+function maildir_sync.converge(args) end
 
 ---@class maildir_sync.live.args : StepOptions
 ---@field on Host Host whose mailboxes are in use from now on.

@@ -21,7 +21,7 @@ import (
 // # Example
 //
 //	cron { on = new, name = "dovecot-index", minute = "15", hour = "3", user = "root", job = "doveadm index -A '*'" }
-//	cron { on = new, name = "late-mail", at = "@reboot", job = "/usr/local/sbin/late-mail" }
+//	cron { on = new, name = "late-mail", at = "reboot", job = "/usr/local/sbin/late-mail" }
 //	cron { on = old, name = "backup", state = "absent" }
 //
 // # Result
@@ -49,8 +49,8 @@ type cronArgs struct {
 	Month string `lua:"month" default:"*"`
 	// Days of the week: 0 and 7 are Sunday.
 	Weekday string `lua:"weekday" default:"*"`
-	// Instead of all these: "@daily", "@hourly", "@weekly", "@monthly", "@yearly" or "@reboot".
-	At string `lua:"at" choice:"@daily,@hourly,@weekly,@monthly,@yearly,@reboot"`
+	// Instead of all these: how often, or at each start of the host.
+	At string `lua:"at" choice:"hourly,daily,weekly,monthly,yearly,reboot"`
 	// Variables that the job finds. MAILTO is who gets what it prints. Never a password: others can read the file.
 	Env map[string]string `lua:"env"`
 }
@@ -101,8 +101,8 @@ func (a *cronArgs) Validate() error {
 func (a *cronArgs) path() string { return path.Join("/etc/cron.d", a.Name) }
 
 func (a *cronArgs) line() string {
-	when := a.At
-	if when == "" {
+	when := "@" + a.At
+	if a.At == "" {
 		when = strings.Join([]string{a.Minute, a.Hour, a.Day, a.Month, a.Weekday}, " ")
 	}
 	job := strings.ReplaceAll(strings.TrimSpace(a.Job), `\%`, "%")

@@ -80,7 +80,7 @@ func planFetch(ctx context.Context, a *fetchArgs) (*module.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := &module.Plan{Output: map[string]any{"target": target, "bytes": info.Size, "sha256": sum}, Note: "already so"}
+	plan := &module.Plan{Output: map[string]any{"target": target, "bytes": info.Size, "sha256": sum}}
 	c := module.Change{
 		Summary: fmt.Sprintf("fetch %s to %s (%d bytes)", a.Path, target, info.Size), After: fmt.Sprintf("%d bytes, sha256 %s", info.Size, sum),
 		Apply: func(ctx context.Context, do *module.Apply) error { return a.take(ctx, do, target, sum, info.Size) },
@@ -101,6 +101,7 @@ func planFetch(ctx context.Context, a *fetchArgs) (*module.Plan, error) {
 			return nil, err
 		}
 		if got == sum {
+			plan.Note = alreadySo(nil)
 			return plan, nil
 		}
 	}

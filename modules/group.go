@@ -101,7 +101,7 @@ func planGroup(ctx context.Context, a *groupArgs) (*module.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := &module.Plan{Output: map[string]any{"exists": entry != nil, "gid": nil, "members": []string{}}, Note: "already so"}
+	plan := &module.Plan{Output: map[string]any{"exists": entry != nil, "gid": nil, "members": []string{}}}
 	if entry != nil {
 		gid, _ := strconv.Atoi(entry.field(2))
 		plan.Output["gid"], plan.Output["members"] = int64(gid), namesIn(entry.field(3))
@@ -125,7 +125,16 @@ func planGroup(ctx context.Context, a *groupArgs) (*module.Plan, error) {
 		want := strconv.Itoa(*a.GID)
 		plan.Changes = []module.Change{accountChange(a.On, "give group "+a.Name+" the gid "+want, entry.field(2), want, false, "groupmod", "-g", want, "--", a.Name)}
 	}
+	plan.Note = alreadySo(plan.Changes)
 	return plan, nil
+}
+
+// alreadySo is the note of a step that has nothing to do.
+func alreadySo(changes []module.Change) string {
+	if len(changes) > 0 {
+		return ""
+	}
+	return "already so"
 }
 
 // accountChange is one command that changes the users or groups of a host.

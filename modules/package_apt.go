@@ -151,7 +151,7 @@ func (p *apt) update(ctx context.Context, do *module.Apply) error {
 	}
 	wrapped := fmt.Errorf("cannot fetch the lists of packages on %s: %w", p.args.On.Name(), aptReason(err))
 	text := strings.ToLower(wrapped.Error())
-	if !p.args.Archived && (strings.Contains(text, "404") || strings.Contains(text, "valid-until") || strings.Contains(text, "is not valid anymore")) {
+	if !p.args.Archived && (strings.Contains(text, "404 ") || strings.Contains(text, "valid-until") || strings.Contains(text, "is not valid anymore")) {
 		return module.WithHint(wrapped, "the release may not be served any more: archived = true takes it from archive.debian.org")
 	}
 	return wrapped
@@ -219,8 +219,13 @@ func aptReason(err error) error {
 	}
 	var lines []string
 	for line := range strings.Lines(exit.Stderr) {
-		line = strings.TrimSpace(line)
-		if text, ok := strings.CutPrefix(line, "E: "); ok && !slices.Contains(lines, text) {
+		text, wrong := strings.CutPrefix(strings.TrimSpace(line), "E: ")
+		if !wrong && len(lines) == 0 { // of what could not be fetched the first is enough
+			if text, wrong = strings.CutPrefix(text, "W: "); wrong {
+				wrong = strings.HasPrefix(text, "Failed to fetch")
+			}
+		}
+		if wrong && !slices.Contains(lines, text) {
 			lines = append(lines, text)
 		}
 	}

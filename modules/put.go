@@ -67,7 +67,7 @@ func planPut(ctx context.Context, a *putArgs) (*module.Plan, error) {
 	if err := w.look(ctx); err != nil {
 		return nil, err
 	}
-	plan := &module.Plan{Output: map[string]any{"bytes": size, "sha256": sum}, Note: "already so"}
+	plan := &module.Plan{Output: map[string]any{"bytes": size, "sha256": sum}}
 	switch {
 	case w.info == nil:
 		if err := w.needsFolder(ctx); err != nil {
@@ -82,6 +82,7 @@ func planPut(ctx context.Context, a *putArgs) (*module.Plan, error) {
 		}
 		if there == sum {
 			plan.Changes = w.planAttr()
+			plan.Note = alreadySo(plan.Changes)
 			return plan, nil
 		}
 	}

@@ -111,7 +111,7 @@ func planUser(ctx context.Context, a *userArgs) (*module.Plan, error) {
 	if err := w.look(ctx); err != nil {
 		return nil, err
 	}
-	plan := &module.Plan{Output: w.output(), Note: "already so"}
+	plan := &module.Plan{Output: w.output()}
 	switch {
 	case a.State == "absent" && w.entry == nil:
 	case a.State == "absent":
@@ -126,6 +126,7 @@ func planUser(ctx context.Context, a *userArgs) (*module.Plan, error) {
 	default:
 		plan.Changes = append(w.modify(), w.password()...)
 	}
+	plan.Note = alreadySo(plan.Changes)
 	return plan, nil
 }
 
