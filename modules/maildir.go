@@ -18,6 +18,7 @@ import (
 func maildirModules() []module.Module {
 	return []module.Module{
 		module.Define("maildir_sync", "Copies the mailboxes below a directory to another host", planMaildirSync),
+		module.Define("maildir_sync.converge", "Repeats warm passes until the next one would be short", planMaildirConverge),
 		module.Define("maildir_sync.live", "Declares that mailboxes are in use on their new host, so that no pass removes or renames there any more", planMaildirLive),
 		module.Define("maildir_sync.status", "Tells whether mailboxes are declared live and when the last final pass was", planMaildirStatus),
 		module.Define("maildir_sync.verify", "Compares the mailboxes of two hosts, message by message", planMaildirVerify),
@@ -145,18 +146,29 @@ func (a *maildirSyncArgs) Validate() error {
 	if a.limit, err = maildir.ParseLimit(a.MaxDelete); err != nil {
 		return fmt.Errorf("max_delete %w", err)
 	}
-	if a.Streams < 0 || a.Streams > 6 {
+	return checkStreams(a.Streams)
+}
+
+func checkStreams(n int) error {
+	if n < 0 || n > 6 {
 		return errors.New("streams must be between 1 and 6: an SSH server allows ten sessions on a connection, and some serve other ends")
 	}
 	return nil
 }
 
+// maildirStateDir is where runner remembers passes; without such a directory each pass lists everything.
+func maildirStateDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "runner", "maildir")
+}
+
 func planMaildirSync(ctx context.Context, a *maildirSyncArgs) (*module.Plan, error) {
 	o := a.options()
 	o.Mode, o.Limit, o.Streams, o.Rate, o.Full = maildir.Mode(a.Mode), a.limit, a.Streams, int64(a.Rate), a.Full
-	if dir, err := os.UserCacheDir(); err == nil { // without one each pass lists everything
-		o.StateDir = filepath.Join(dir, "runner", "maildir")
-	}
+	o.StateDir = maildirStateDir()
 	pass, err := maildir.Look(ctx, o)
 	if err != nil {
 		return nil, err

@@ -196,6 +196,44 @@ func TestMaildirSyncModule(t *testing.T) {
 	m.status(m.sync(false, map[string]any{"mode": "late"}), module.OK)
 }
 
+// TestMaildirConverge repeats warm passes until one would be short, and gives up on what cannot be reached.
+func TestMaildirConverge(t *testing.T) {
+	m := newMailMove(t)
+	values := func(more map[string]any) map[string]any {
+		v := map[string]any{
+			"from": module.HostName("old"), "to": module.HostName("new"), "path": m.old, "target": m.new,
+			"owner": strconv.Itoa(os.Getuid()) + ":" + strconv.Itoa(os.Getgid()),
+		}
+		for k, x := range more {
+			v[k] = x
+		}
+		return v
+	}
+	r := m.status(m.run("maildir_sync.converge", true, values(nil)), module.Changed)
+	if len(r.Changes) != 1 || !strings.HasPrefix(r.Changes[0].Summary, "repeat warm passes until one takes about 20 s; first copy 20 messages") {
+		t.Errorf("check: %+v", r.Changes)
+	}
+	if _, err := os.Stat(m.new); err == nil {
+		t.Fatal("check mode wrote")
+	}
+	r = m.status(m.run("maildir_sync.converge", false, values(nil)), module.Changed)
+	if r.Output["reached"] != true || r.Output["passes"] != int64(1) || r.Output["copied"] != int64(20) {
+		t.Errorf("converge: %v", r.Output)
+	}
+	r = m.status(m.run("maildir_sync.converge", false, values(nil)), module.OK)
+	if r.Output["reached"] != true || r.Output["passes"] != int64(0) {
+		t.Errorf("converged: %v", r.Output)
+	}
+	r = m.status(m.run("maildir_sync.converge", false, values(map[string]any{"until": 1e-6, "passes": 1.0})), module.Changed)
+	if r.Output["reached"] != false || !strings.Contains(r.Output["why"].(string), "1 pass") {
+		t.Errorf("too short: %v", r.Output)
+	}
+	r = m.status(m.run("maildir_sync.converge", false, values(map[string]any{"until": 1e-6, "passes": 1.0, "strict": true})), module.Failed)
+	if !strings.Contains(r.Err.Error(), "cannot bring the next pass down to") {
+		t.Error(r.Err)
+	}
+}
+
 // verify demands equality, or that the differences say something.
 func (m *mailMove) verify(says string) {
 	m.t.Helper()
