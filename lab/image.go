@@ -55,7 +55,7 @@ func provisionOf(h *Host) (*provision, error) {
 	values := map[string]string{
 		"FQDN": h.Hostname, "MailuserPassword": mailuserPassword, "MaintPassword": maintPassword,
 	}
-	for _, tree := range []string{"common", kind, kind + "-" + h.Suite} {
+	for _, tree := range []string{"common", kind, kind + "-" + h.Suite, kind + "-" + h.Shape} {
 		if err := p.add(path.Join("image", tree), values); err != nil {
 			return nil, err
 		}
@@ -72,7 +72,7 @@ func provisionOf(h *Host) (*provision, error) {
 		p.files["/provision/"+name] = b
 	}
 	p.env = []string{
-		"PATH=" + hostPath, "HOME=/root", "LAB_FQDN=" + h.Hostname, "LAB_ADMIN_PASSWORD=" + sudoPassword,
+		"PATH=" + hostPath, "HOME=/root", "LAB_FQDN=" + h.Hostname, "LAB_SHAPE=" + h.Shape, "LAB_VMAIL=" + h.Vmail, "LAB_ADMIN_PASSWORD=" + sudoPassword,
 		"LAB_MAILUSER_PASSWORD=" + mailuserPassword, "LAB_MAINT_PASSWORD=" + maintPassword, "LAB_DB_ROOT_PASSWORD=" + dbRootPassword,
 	}
 	return p, nil

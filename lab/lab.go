@@ -40,6 +40,7 @@ type Host struct {
 	Address  string   `json:"address"`
 	Suite    string   `json:"suite"` // bullseye, bookworm, trixie
 	Init     string   `json:"init"`  // sysvinit, systemd; knotd for dns
+	Shape    string   `json:"shape"` // of an old server: wheezy, lenny; else empty
 	NetNS    string   `json:"netns"` // name for ip netns exec
 	Domains  []string `json:"domains,omitempty"`
 

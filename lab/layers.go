@@ -85,7 +85,7 @@ func (c *layers) stackOf(ctx context.Context, l *Lab, h *Host, mirrors mirrors) 
 	if err != nil {
 		return nil, err
 	}
-	s := seed.For(h.Name, l.Options.Messages)
+	s := seed.For(h.Name, l.Options.Messages, h.Shape)
 	key = sum(key, seed.Sum(), seedScript, s.Host, fmt.Sprint(s.Messages))
 	seeded, err := c.build(ctx, "seed-"+h.Name+"-"+h.Suite+"-"+key, fmt.Sprintf("mail of %s (%d messages)", h.Hostname, s.Messages),
 		func(ctx context.Context, dir string) error { return c.seed(ctx, h, s, stack{provisioned, base}, dir) })
@@ -108,10 +108,10 @@ func (c *layers) provision(ctx context.Context, h *Host, p *provision, lower sta
 // seed lays the mail down and lets the host's own Dovecot and MariaDB do the rest.
 func (c *layers) seed(ctx context.Context, h *Host, s *seed.Seed, lower stack, dir string) error {
 	const uid = 5000 // vmail
-	if err := lower.mkdir(dir, vmailRoot); err != nil {
+	if err := lower.mkdir(dir, h.Vmail); err != nil {
 		return err
 	}
-	if err := s.Write(ctx, filepath.Join(dir, vmailRoot), uid, uid); err != nil {
+	if err := s.Write(ctx, filepath.Join(dir, h.Vmail), uid, uid); err != nil {
 		return err
 	}
 	files := map[string]string{"/provision/seed.sh": seedScript, "/provision/seed.sql": s.SQL()}
@@ -123,7 +123,7 @@ func (c *layers) seed(ctx context.Context, h *Host, s *seed.Seed, lower stack, d
 			return err
 		}
 	}
-	return c.run(ctx, h, lower, dir, []string{"/bin/sh", "/provision/seed.sh"}, []string{"PATH=" + hostPath, "HOME=/root"})
+	return c.run(ctx, h, lower, dir, []string{"/bin/sh", "/provision/seed.sh"}, []string{"PATH=" + hostPath, "HOME=/root", "LAB_SHAPE=" + h.Shape, "LAB_VMAIL=" + h.Vmail})
 }
 
 // run executes a program as PID 1 of a container without network, with upper on top of lower. /provision is not kept.

@@ -20,6 +20,7 @@ const (
 	DefaultMessages = 5000
 	DefaultOld      = "bullseye"
 	DefaultNew      = "bookworm"
+	DefaultShape    = "wheezy"
 )
 
 // CacheVariable is an environment variable that names another cache than DefaultCache.
@@ -31,6 +32,8 @@ const maxMessages = 5_000_000
 var (
 	OldSuites = []string{"bullseye"}
 	NewSuites = []string{"bookworm", "trixie"}
+	// Shapes are what the tutorial of which release the old servers were set up by: the tables, the paths, the names.
+	Shapes = []string{"wheezy", "lenny"}
 )
 
 // Options say what lab to set up. The zero value is the default lab.
@@ -41,6 +44,7 @@ type Options struct {
 	Network   string `json:"network"`    // IPv4 network, at least a /27
 	OldSuite  string `json:"old_suite"`  // Debian release of the old servers
 	NewSuite  string `json:"new_suite"`  // Debian release of the new server
+	OldShape  string `json:"old_shape"`  // tutorial that the old servers were set up by
 	SecondOld bool   `json:"second_old"` // with a second old server, "old2", for merges
 	Messages  int    `json:"messages"`   // messages on the old server; 0 is DefaultMessages, -1 none
 	Mirror    string `json:"mirror"`     // Debian mirror; default: that of the machine's apt configuration
@@ -71,6 +75,7 @@ func (o Options) withDefaults() (Options, error) {
 	set(&o.Network, DefaultNetwork)
 	set(&o.OldSuite, DefaultOld)
 	set(&o.NewSuite, DefaultNew)
+	set(&o.OldShape, DefaultShape)
 	switch {
 	case o.Messages == 0:
 		o.Messages = DefaultMessages
@@ -84,6 +89,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if !slices.Contains(NewSuites, o.NewSuite) {
 		return o, fmt.Errorf("cannot set up %q as the new server: the lab knows %s", o.NewSuite, strings.Join(NewSuites, ", "))
+	}
+	if !slices.Contains(Shapes, o.OldShape) {
+		return o, fmt.Errorf("cannot give the old server the shape %q: the lab knows %s", o.OldShape, strings.Join(Shapes, ", "))
 	}
 	if _, err := o.prefix(); err != nil {
 		return o, err
@@ -122,6 +130,7 @@ func (o Options) differences(asked Options) []string {
 	}
 	differ("old-suite", o.OldSuite, asked.OldSuite, asked.OldSuite != "")
 	differ("new-suite", o.NewSuite, asked.NewSuite, asked.NewSuite != "")
+	differ("old-shape", o.OldShape, asked.OldShape, asked.OldShape != "")
 	differ("second-old", o.SecondOld, asked.SecondOld, asked.SecondOld)
 	differ("messages", o.Messages, asked.Messages, asked.Messages != 0)
 	differ("network", o.Network, asked.Network, asked.Network != "")

@@ -20,6 +20,8 @@ func TestOptions(t *testing.T) {
 		{"a name with a slash", Options{Name: "a/b"}, "cannot name a lab"},
 		{"a suite that is too new", Options{OldSuite: "trixie"}, "the lab knows bullseye"},
 		{"an unknown suite", Options{NewSuite: "woody"}, "the lab knows bookworm, trixie"},
+		{"an unknown shape", Options{OldShape: "potato"}, "the lab knows wheezy, lenny"},
+		{"Lenny's shape", Options{OldShape: "lenny"}, ""},
 		{"too many messages", Options{Messages: 5_000_001}, "between 1 and 5000000"},
 		{"less than none", Options{Messages: -2}, "between 1 and 5000000"},
 		{"none", Options{Messages: -1}, ""},
@@ -59,8 +61,8 @@ func TestDifferences(t *testing.T) {
 	if got := is.differences(Options{}); len(got) > 0 {
 		t.Errorf("who asks for nothing is refused for %q", got)
 	}
-	got := strings.Join(is.differences(Options{Messages: 7, NewSuite: "trixie", SecondOld: true, Network: "198.18.0.0/24", OldSuite: "bullseye"}), ", ")
-	if want := "--new-suite is bookworm, not trixie, --second-old is false, not true, --messages is 5000, not 7, --network is 198.51.100.0/24, not 198.18.0.0/24"; got != want {
+	got := strings.Join(is.differences(Options{Messages: 7, NewSuite: "trixie", SecondOld: true, Network: "198.18.0.0/24", OldSuite: "bullseye", OldShape: "lenny"}), ", ")
+	if want := "--new-suite is bookworm, not trixie, --old-shape is wheezy, not lenny, --second-old is false, not true, --messages is 5000, not 7, --network is 198.51.100.0/24, not 198.18.0.0/24"; got != want {
 		t.Errorf("says\n%s, not\n%s", got, want)
 	}
 }

@@ -11,6 +11,7 @@ import (
 const (
 	infraZone        = "example.net" // zone of the servers' own names
 	vmailRoot        = "/var/vmail"
+	vmailRootLenny   = "/home/vmail"
 	sudoUser         = "admin"
 	sudoPassword     = "let me do it"
 	dbRootPassword   = "wheezy root 4711"
@@ -49,22 +50,24 @@ func (o Options) plan() (*Lab, error) {
 	}
 	l.paths()
 	l.Hosts = append(l.Hosts, &Host{Name: "dns", Hostname: "ns1." + infraZone, Address: l.DNS[0], Suite: o.NewSuite, Init: "knotd"})
-	add := func(name, suite, init string, offset int, rootPassword string) {
-		l.Hosts = append(l.Hosts, &Host{
-			Name: name, Hostname: "mail-" + name + "." + infraZone, Address: address(offset), Suite: suite, Init: init,
-			SSHPort: 22, Vmail: vmailRoot, DatabaseRootPassword: rootPassword,
-		})
+	add := func(name string, offset int, h Host) {
+		h.Name, h.Hostname, h.Address, h.SSHPort = name, "mail-"+name+"."+infraZone, address(offset), 22
+		l.Hosts = append(l.Hosts, &h)
 	}
-	add("old", o.OldSuite, "sysvinit", offsetOld, dbRootPassword)
+	old := Host{Suite: o.OldSuite, Init: "sysvinit", Shape: o.OldShape, Vmail: vmailRoot, DatabaseRootPassword: dbRootPassword}
+	if o.OldShape == "lenny" {
+		old.Vmail = vmailRootLenny
+	}
+	add("old", offsetOld, old)
 	if o.SecondOld {
-		add("old2", o.OldSuite, "sysvinit", offsetOld2, dbRootPassword)
+		add("old2", offsetOld2, old)
 	}
-	add("new", o.NewSuite, "systemd", offsetNew, "")
+	add("new", offsetNew, Host{Suite: o.NewSuite, Init: "systemd", Vmail: vmailRoot})
 	for _, h := range l.Hosts {
 		h.dir = hostDir(o.Dir, h.Name)
 		h.NetNS = o.netns(h.Name)
 		if h.Vmail != "" {
-			l.adopt(h, seed.For(h.Name, o.Messages))
+			l.adopt(h, seed.For(h.Name, o.Messages, h.Shape))
 		}
 	}
 	l.Zones = l.zones(prefix)

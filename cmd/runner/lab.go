@@ -60,6 +60,7 @@ func labUpCommand(o *lab.Options) *cobra.Command {
 	f.StringVar(&o.OldSuite, "old-suite", "", "Debian release of the old server: "+choices(lab.OldSuites))
 	f.StringVar(&o.NewSuite, "new-suite", "", "Debian release of the new server: "+choices(lab.NewSuites))
 	f.StringVar(&o.NewSuite, "suite", "", "the same as --new-suite")
+	f.StringVar(&o.OldShape, "old-shape", "", "release whose tutorial the old server was set up by: "+choices(lab.Shapes))
 	f.BoolVar(&o.SecondOld, "second-old", false, "a second old server with other domains, for merges")
 	f.IntVar(&o.Messages, "messages", 0, fmt.Sprintf("messages on the old server (default %d)", lab.DefaultMessages))
 	f.StringVar(&o.Network, "network", "", "IPv4 network of the lab (default \""+lab.DefaultNetwork+"\")")

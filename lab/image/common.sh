@@ -9,8 +9,8 @@ chown mysql:mysql /run/mysqld
 
 accounts() {
 	groupadd -g 5000 vmail
-	useradd -u 5000 -g vmail -d /var/vmail -M -s /usr/sbin/nologin vmail
-	install -d -o vmail -g vmail -m 0770 /var/vmail
+	useradd -u 5000 -g vmail -d "$LAB_VMAIL" -M -s /usr/sbin/nologin vmail
+	install -d -o vmail -g vmail -m 0770 "$LAB_VMAIL"
 	useradd -m -s /bin/bash -G sudo admin
 	printf 'admin:%s\n' "$LAB_ADMIN_PASSWORD" | chpasswd
 	install -d -o admin -g admin -m 0700 /home/admin/.ssh

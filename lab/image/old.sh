@@ -17,7 +17,10 @@ done
 [ -e /etc/init.d/mysql ] || ln -s mariadb /etc/init.d/mysql
 
 postfix_base
-postconf -M dovecot/unix='dovecot unix - n n - - pipe flags=DRhu user=vmail:vmail argv=/usr/lib/dovecot/dovecot-lda -f ${sender} -d ${recipient}'
+# Lenny's server leaves the case of an address as it is: mailboxes have names as they were typed in.
+fold=hu
+[ "$LAB_SHAPE" != lenny ] || fold=
+postconf -M dovecot/unix="dovecot unix - n n - - pipe flags=DR$fold user=vmail:vmail argv=/usr/lib/dovecot/dovecot-lda -f \${sender} -d \${recipient}"
 
 chown root:dovecot /etc/dovecot/dovecot-sql.conf.ext
 chmod 0640 /etc/dovecot/dovecot-sql.conf.ext

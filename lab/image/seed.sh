@@ -66,6 +66,20 @@ done
 
 kill "$server"
 wait "$server" || :
+
+# Control files as Dovecot 1.0 wrote them: version 1 of dovecot-uidlist, names of subscriptions one to a line, its own caches.
+as_lenny() {
+	find "$LAB_VMAIL" \( -name 'dovecot.index*' -o -name 'dovecot.list.index*' -o -name 'dovecot.mailbox.log*' -o -name 'dovecot-uidvalidity*' \) -delete
+	find "$LAB_VMAIL" -name dovecot-uidlist -exec sh -c 'for f; do
+		awk '"'"'NR == 1 { for (i = 2; i <= NF; i++) { if ($i ~ /^V/) v = substr($i, 2); if ($i ~ /^N/) n = substr($i, 2) } next }
+			{ name = substr($0, index($0, " :") + 2); sub(/:2,.*/, "", name); lines = lines $1 " " name "\n"; if ($1 >= n) n = $1 + 1 }
+			END { printf "1 %s %s\n%s", v, n, lines }'"'"' "$f" >/provision/list && cat /provision/list >"$f"
+	done' sh {} +
+	find "$LAB_VMAIL" -name subscriptions -exec sh -c 'for f; do
+		sed -e "1{/^V/d}" -e "/^\$/d" -e "s/	/./g" "$f" >/provision/list && cat /provision/list >"$f"
+	done' sh {} +
+}
+[ "$LAB_SHAPE" != lenny ] || as_lenny
 rm -f /var/lib/dovecot/instances /var/lib/dovecot/ssl-parameters.dat
 mysql_as_root mysqladmin shutdown
 wait "$database" || :

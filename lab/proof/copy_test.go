@@ -43,13 +43,22 @@ func copyByHand(t *testing.T, l *lab.Lab) {
 	if err := unpack.Wait(); err != nil {
 		t.Fatalf("cannot unpack: %v\n%s", err, &unpacking)
 	}
+	labtest.Exec(t, new, "sh", "-c", `cd "$1" && for old in */*; do low=$(echo "$old" | tr A-Z a-z); [ "$old" = "$low" ] || mv "$old" "$low"; done`, "sh", new.Vmail)
+	accounts := "SELECT email, password FROM virtual_users u JOIN virtual_domains d ON d.id = u.domain_id WHERE d.name = '%s'"
+	if old.Shape == "lenny" {
+		accounts = "SELECT LOWER(email), password FROM view_users WHERE email LIKE '%%@%s'"
+	}
+	aliases := "SELECT source, destination FROM virtual_aliases a JOIN virtual_domains d ON d.id = a.domain_id WHERE d.name = '%s'"
+	if old.Shape == "lenny" {
+		aliases = "SELECT email, destination FROM view_aliases WHERE email LIKE '%%@%s'"
+	}
 	var sql strings.Builder
 	for _, d := range old.Domains {
 		fmt.Fprintf(&sql, "INSERT INTO virtual_domains (name) VALUES ('%s'); SET @d = LAST_INSERT_ID();\n", d)
-		for _, row := range rows(t, old, l, "SELECT email, password FROM virtual_users u JOIN virtual_domains d ON d.id = u.domain_id WHERE d.name = '"+d+"'") {
+		for _, row := range rows(t, old, l, fmt.Sprintf(accounts, d)) {
 			fmt.Fprintf(&sql, "INSERT INTO virtual_users (domain_id, email, password) VALUES (@d, '%s', '{PLAIN-MD5}%s');\n", row[0], row[1])
 		}
-		for _, row := range rows(t, old, l, "SELECT source, destination FROM virtual_aliases a JOIN virtual_domains d ON d.id = a.domain_id WHERE d.name = '"+d+"'") {
+		for _, row := range rows(t, old, l, fmt.Sprintf(aliases, d)) {
 			fmt.Fprintf(&sql, "INSERT INTO virtual_aliases (domain_id, source, destination) VALUES (@d, '%s', '%s');\n", row[0], row[1])
 		}
 	}

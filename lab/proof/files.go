@@ -45,6 +45,13 @@ func ours(p string) (key string, ok bool) {
 	return p, true
 }
 
+// placeOf is the path of a file below the directory of a domain, with the directory of the account in lower case: that is how a Dovecot
+// since 2.1 looks for it, however an older server wrote it.
+func placeOf(p string) string {
+	account, rest, _ := strings.Cut(p, "/")
+	return path.Join(strings.ToLower(account), rest)
+}
+
 // readFiles walks a domain's directory below the root of all mailboxes of a host, from outside of the host.
 func readFiles(h *lab.Host, domain string) (map[string]file, error) {
 	root, err := os.OpenRoot(h.Root())
@@ -61,7 +68,7 @@ func readFiles(h *lab.Host, domain string) (map[string]file, error) {
 			}
 			return err
 		}
-		short := strings.TrimPrefix(strings.TrimPrefix(p, top), "/")
+		short := placeOf(strings.TrimPrefix(strings.TrimPrefix(p, top), "/"))
 		key, ok := ours(short)
 		info, err := d.Info()
 		if err != nil {

@@ -30,7 +30,7 @@ type Message struct {
 	Date  string   `json:"date"`  // INTERNALDATE, UTC
 }
 
-// Account is everything that a user sees.
+// Account is everything that a user sees. Names of folders are without the prefix of the server's namespace.
 type Account struct {
 	Mailboxes     map[string]*Mailbox `json:"mailboxes"`
 	Subscriptions []string            `json:"subscriptions"`
@@ -45,6 +45,10 @@ func ReadAccount(ctx context.Context, address, user, password string) (*Account,
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
+	prefix, err := personalPrefix(c)
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask for the namespace of %s: %w", user, err)
+	}
 	a := &Account{Mailboxes: map[string]*Mailbox{}}
 	all, err := c.List("", "*", nil).Collect()
 	if err != nil {
@@ -58,17 +62,30 @@ func ReadAccount(ctx context.Context, address, user, password string) (*Account,
 		if err != nil {
 			return nil, fmt.Errorf("cannot read folder %q of %s: %w", m.Mailbox, user, err)
 		}
-		a.Mailboxes[m.Mailbox] = box
+		a.Mailboxes[strings.TrimPrefix(m.Mailbox, prefix)] = box
 	}
 	subscribed, err := c.List("", "*", &imap.ListOptions{SelectSubscribed: true}).Collect()
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the subscriptions of %s: %w", user, err)
 	}
 	for _, m := range subscribed {
-		a.Subscriptions = append(a.Subscriptions, m.Mailbox)
+		a.Subscriptions = append(a.Subscriptions, strings.TrimPrefix(m.Mailbox, prefix))
 	}
 	slices.Sort(a.Subscriptions)
 	return a, nil
+}
+
+// personalPrefix is what a server puts before the names of a user's own folders (RFC 2342): "INBOX." on some, nothing on others. Two
+// servers show the same folders when the rest of the name is the same.
+func personalPrefix(c *imapclient.Client) (string, error) {
+	if !c.Caps().Has(imap.CapNamespace) {
+		return "", nil
+	}
+	n, err := c.Namespace().Wait()
+	if err != nil || len(n.Personal) == 0 {
+		return "", err
+	}
+	return n.Personal[0].Prefix, nil
 }
 
 // login is patient for a few seconds with a server that has just been started.

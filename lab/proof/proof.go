@@ -220,7 +220,7 @@ func (p *prover) rows(ctx context.Context, row *Row) error {
 			kind, rest, _ := strings.Cut(r, "\t")
 			name, value, _ := strings.Cut(rest, "\t")
 			if kind == "account" {
-				value = ""
+				name, value = strings.ToLower(name), ""
 			}
 			both[i] = append(both[i], strings.TrimSpace(kind+" "+name+" "+value))
 		}

@@ -79,3 +79,20 @@ func run(t *testing.T, l *lab.Lab) *proof.Report {
 	}
 	return r
 }
+
+// TestProofLenny: the shape of the old server makes no difference to what users see.
+func TestProofLenny(t *testing.T) {
+	l := labtest.Open(t, labtest.Options{Name: "lprov", Network: "198.18.20.32/27", OldShape: "lenny"})
+	if err := proof.Remember(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	copyByHand(t, l)
+	if text := strings.Join(run(t, l).Differences(), "\n"); text != "" {
+		t.Errorf("a copy by hand has differences:\n%s", text)
+	}
+	new := labtest.Host(t, l, "new")
+	labtest.Exec(t, new, "sh", "-c", "mv /var/vmail/example.org/bernd /var/vmail/example.org/Bernd") // where nobody looks for it
+	if text := strings.Join(run(t, l).Differences(), "\n"); !strings.Contains(text, "Bernd@example.org: folder \"Sent\" is missing") {
+		t.Errorf("an account whose directory has kept its capitals passes:\n%s", text)
+	}
+}

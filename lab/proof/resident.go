@@ -79,6 +79,10 @@ func readResident(ctx context.Context, l *lab.Lab) (*resident, error) {
 func controlRows(ctx context.Context, l *lab.Lab, h *lab.Host, domain string) ([]string, error) {
 	query := fmt.Sprintf(`SELECT 'account', u.email, u.password FROM virtual_users u JOIN virtual_domains d ON d.id = u.domain_id WHERE d.name = '%[1]s'
 		UNION ALL SELECT 'alias', a.source, a.destination FROM virtual_aliases a JOIN virtual_domains d ON d.id = a.domain_id WHERE d.name = '%[1]s'`, domain)
+	if h.Shape == "lenny" { // user and domain apart, and views that put them together
+		query = fmt.Sprintf(`SELECT 'account', email, password FROM view_users WHERE email LIKE '%%@%[1]s'
+			UNION ALL SELECT 'alias', email, destination FROM view_aliases WHERE email LIKE '%%@%[1]s'`, domain)
+	}
 	// As the user that Postfix and Dovecot read the database as: what they cannot see does not count.
 	out, err := h.Exec(ctx, "mysql", "-h127.0.0.1", "-u"+l.DatabaseUser, "-p"+l.DatabasePassword, "-N", "-B", l.Database, "-e", query)
 	if err != nil {

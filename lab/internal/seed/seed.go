@@ -18,7 +18,8 @@ import (
 // Seed is everything that a host gets.
 type Seed struct {
 	Host     string
-	Messages int // on the whole host
+	Shape    string // "lenny", or empty for all others
+	Messages int    // on the whole host
 	Domains  []Domain
 }
 
@@ -54,12 +55,35 @@ func Sum() string {
 }
 
 // For describes a host of the lab ("old", "old2" or "new") that has so many messages. The new one has a domain of its own,
-// whose size does not depend on the number; the second old one has a fifth of it.
-func For(host string, messages int) *Seed {
-	messages = max(0, messages)
+// whose size does not depend on the number; the second old one has a fifth of it. In shape "lenny" some accounts are written with
+// capitals, in the database and on disk, and folders lie below INBOX.
+func For(host string, messages int, shape string) *Seed {
+	s := shared(host, max(0, messages))
+	if shape == "lenny" {
+		s.Shape = shape
+		s.capitals()
+	}
+	return s
+}
+
+// capitals writes every fourth account as somebody with an old mail program typed it.
+func (s *Seed) capitals() {
+	for _, d := range s.Domains {
+		for i := 1; i < len(d.Users); i += 4 {
+			local, domain := split(d.Users[i].Email)
+			local = strings.ToUpper(local[:1]) + local[1:]
+			if first, last, ok := strings.Cut(local, "."); ok && last != "" {
+				local = first + "." + strings.ToUpper(last[:1]) + last[1:]
+			}
+			d.Users[i].Email = local + "@" + domain
+		}
+	}
+}
+
+func shared(host string, messages int) *Seed {
 	switch host {
 	case "old":
-		return &Seed{host, messages, []Domain{
+		return &Seed{Host: host, Messages: messages, Domains: []Domain{
 			domain("example.org", "anna.schmidt", "bernd", "claudia.meier", "dietmar", "eva-maria", "frank.huber", "gisela", "h.krause",
 				"info", "ingrid", "jens", "katrin.vogel").aliases(
 				"postmaster", "anna.schmidt@example.org",
@@ -73,7 +97,7 @@ func For(host string, messages int) *Seed {
 				"postmaster", "vorstand@verein.example", "", "vorstand@verein.example"),
 		}}
 	case "old2":
-		return &Seed{host, messages / 5, []Domain{
+		return &Seed{Host: host, Messages: messages / 5, Domains: []Domain{
 			domain("harbour.example", "captain", "dock.office", "pilot", "info").aliases(
 				"postmaster", "captain@harbour.example", "crew", "pilot@harbour.example,captain@harbour.example"),
 			domain("orchard.example", "anna", "ben", "shop", "info").aliases(
@@ -85,7 +109,7 @@ func For(host string, messages int) *Seed {
 			{"anna@resident.example", "Waldweg 12", "{SHA256-CRYPT}$5$resident1$aPRUfejDGgLzGgz98lglaKcO.XAO.FYiHFl0XUm1UW6"},
 			{"ben@resident.example", "ben-2015", "$5$resident2$6XALGpHYvHmSgvoltLxSA6htSJDchn/SPX7jQymR7p1"},
 		}}
-		return &Seed{host, 60, []Domain{d.aliases("postmaster", "anna@resident.example")}}
+		return &Seed{Host: host, Messages: 60, Domains: []Domain{d.aliases("postmaster", "anna@resident.example")}}
 	}
 	return &Seed{Host: host}
 }
@@ -139,10 +163,18 @@ func (s *Seed) SQL() string {
 	for i, d := range s.Domains {
 		fmt.Fprintf(&b, "INSERT INTO virtual_domains (id, name) VALUES (%d, %s);\n", id, quote(d.Name))
 		for _, u := range d.Users {
-			fmt.Fprintf(&b, "INSERT INTO virtual_users (domain_id, password, email) VALUES (%d, %s, %s);\n", id, quote(u.Stored), quote(u.Email))
+			column, value := "email", u.Email
+			if s.Shape == "lenny" {
+				column, value = "user", local(u.Email)
+			}
+			fmt.Fprintf(&b, "INSERT INTO virtual_users (domain_id, password, %s) VALUES (%d, %s, %s);\n", column, id, quote(u.Stored), quote(value))
 		}
 		for _, a := range d.Aliases {
-			fmt.Fprintf(&b, "INSERT INTO virtual_aliases (domain_id, source, destination) VALUES (%d, %s, %s);\n", id, quote(a.Source), quote(a.Destination))
+			source := a.Source
+			if s.Shape == "lenny" {
+				source = local(a.Source)
+			}
+			fmt.Fprintf(&b, "INSERT INTO virtual_aliases (domain_id, source, destination) VALUES (%d, %s, %s);\n", id, quote(source), quote(a.Destination))
 		}
 		id += 1 + i%3
 	}
@@ -156,4 +188,9 @@ func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'
 func split(email string) (local, domain string) {
 	local, domain, _ = strings.Cut(email, "@")
 	return local, domain
+}
+
+func local(email string) string {
+	local, _ := split(email)
+	return local
 }

@@ -17,7 +17,7 @@ import (
 func written(t *testing.T, host string, messages int) (sum string, texts int) {
 	t.Helper()
 	root := t.TempDir()
-	s := For(host, messages)
+	s := For(host, messages, "")
 	if err := s.Write(context.Background(), root, os.Getuid(), os.Getgid()); err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestDeterministic(t *testing.T) {
 
 // TestShape: what a move can stumble over is there.
 func TestShape(t *testing.T) {
-	s := For("old", 5000)
+	s := For("old", 5000, "")
 	bare := regexp.MustCompile(`^[0-9a-f]{32}$`)
 	users, catchAll, scripts := 0, 0, 0
 	for _, d := range s.Domains {
@@ -134,7 +134,7 @@ func TestMUTF7(t *testing.T) {
 }
 
 func TestQuote(t *testing.T) {
-	sql := For("old", 0).SQL()
+	sql := For("old", 0, "").SQL()
 	if strings.Contains(sql, `\`) {
 		t.Error("the SQL holds a backslash, which means something else in every sql_mode")
 	}

@@ -166,18 +166,18 @@ func (s *Seed) Sessions() []Session {
 	var out []Session
 	for _, d := range s.Domains {
 		for _, u := range d.Users {
-			out = append(out, Session{u.Email, commands(u, boxes[u.Email])})
+			out = append(out, Session{u.Email, s.commands(u, boxes[u.Email])})
 		}
 	}
 	return out
 }
 
-func commands(u User, boxes []*Mailbox) string {
+func (s *Seed) commands(u User, boxes []*Mailbox) string {
 	r := random(u.Email, "session")
 	var b strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&b, "a "+format+"\r\n", args...) }
 	for _, box := range boxes {
-		name := `"` + mUTF7(box.Name) + `"`
+		name := `"` + s.folder(box.Name) + `"`
 		if r.IntN(8) > 0 {
 			say("SUBSCRIBE %s", name)
 		}
@@ -212,7 +212,7 @@ func commands(u User, boxes []*Mailbox) string {
 		say("STORE %s +FLAGS.SILENT (\\Flagged)", some(2))
 		say("STORE %s -FLAGS.SILENT (\\Seen)", some(2))
 		if box.Name == "INBOX" || box.Name == "Sent" {
-			say("COPY %s \"Trash\"", some(3))
+			say("COPY %s %q", some(3), s.folder("Trash"))
 		}
 		if expunged := some(2 + n/25); expunged != "" {
 			say("UID STORE %s +FLAGS.SILENT (\\Deleted)", expunged)
@@ -221,4 +221,12 @@ func commands(u User, boxes []*Mailbox) string {
 	}
 	say("LOGOUT")
 	return b.String()
+}
+
+// folder is the name of a mailbox for IMAP.
+func (s *Seed) folder(name string) string {
+	if s.Shape == "lenny" && name != "INBOX" {
+		name = "INBOX." + name
+	}
+	return mUTF7(name)
 }
