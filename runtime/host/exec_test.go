@@ -103,7 +103,7 @@ func TestDaemonIsLeftAlone(t *testing.T) {
 		if err != nil || out.Stdout != "started\n" {
 			t.Errorf("%+v, %v", out, err)
 		}
-		defer func() { _, _ = h.RunCommand(t.Context(), host.Script(`pkill -KILL -f "$1"`, mark)) }()
+		defer end(t, mark)
 		for range 3 {
 			if _, err := h.Query(t.Context(), "true"); err != nil {
 				t.Error(err)

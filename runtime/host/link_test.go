@@ -47,7 +47,7 @@ func TestLostAndFoundAgain(t *testing.T) {
 	if _, err := h.Stat(t.Context(), "/"); err != nil {
 		t.Errorf("files: %v", err)
 	}
-	_, _ = h.RunCommand(t.Context(), host.Script(`pkill -KILL -f "$1"`, mark)) // the server let it go on, as sshd does
+	end(t, mark) // the server let it go on, as sshd does
 }
 
 // Nobody there is an error of the host, that leads to what the connection says is to be done.

@@ -2,10 +2,12 @@ package host_test
 
 import (
 	"context"
-	"fmt"
 	"os"
+	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"runner/runtime/host"
@@ -65,18 +67,32 @@ func everywhere(t *testing.T, test func(*testing.T, *host.Host)) {
 	}
 }
 
-// running says how many processes of this machine have a word on their command line.
-func running(t *testing.T, word string) int {
+// processes are the ids of the processes of this machine that have a word on their command line, without this one.
+func processes(t *testing.T, word string) []int {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := 0
+	var found []int
 	for _, f := range files {
-		if text, err := os.ReadFile(f); err == nil && strings.Contains(string(text), word) && !strings.Contains(f, fmt.Sprintf("/%d/", os.Getpid())) {
-			n++
+		text, err := os.ReadFile(f)
+		id, _ := strconv.Atoi(path.Base(path.Dir(f)))
+		if err == nil && strings.Contains(string(text), word) && id != os.Getpid() {
+			found = append(found, id)
 		}
 	}
-	return n
+	return found
+}
+
+func running(t *testing.T, word string) int { return len(processes(t, word)) }
+
+// end ends what a test has left running on purpose, with the process group that it is in.
+func end(t *testing.T, word string) {
+	t.Helper()
+	for _, id := range processes(t, word) {
+		if group, err := syscall.Getpgid(id); err == nil && group != syscall.Getpgrp() {
+			_ = syscall.Kill(-group, syscall.SIGKILL)
+		}
+	}
 }

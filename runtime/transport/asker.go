@@ -14,13 +14,18 @@ type asker struct {
 	clock    *clock
 }
 
-// confirm asks a question unless settled says, when its turn has come, that it has been answered meanwhile.
-func (a *asker) confirm(ctx context.Context, question string, settled func() bool) (bool, error) {
+// confirm asks a question, unless settled says, when its turn has come, that it has been answered meanwhile. A yes is
+// remembered before the next one is asked.
+func (a *asker) confirm(ctx context.Context, question string, settled func() bool, remember func() error) (bool, error) {
 	return ask(ctx, a, func() (bool, error) {
 		if settled() {
 			return true, nil
 		}
-		return a.prompter.Confirm(ctx, question)
+		yes, err := a.prompter.Confirm(ctx, question)
+		if yes && err == nil && ctx.Err() == nil {
+			err = remember()
+		}
+		return yes, err
 	})
 }
 

@@ -208,8 +208,14 @@ func (k *hostKeys) confirm(e *HostKeyError, key ssh.PublicKey) error {
 		now, err := knownhosts.Read(k.r.KnownHosts...)
 		return err == nil && (&hostKeys{r: k.r, db: now}).find(key) == nil
 	}
+	remember := func() error {
+		if len(k.r.KnownHosts) == 0 {
+			return nil
+		}
+		return knownhosts.Add(k.r.KnownHosts[0], knownhosts.Line(e.Name, key, k.r.hashNames))
+	}
 	question := fmt.Sprintf("The host key of %s is not known yet. It shows\n  %s\n  MD5:%s\nIs that its key?", e.Name, e.Got, e.md5)
-	yes, err := k.ask.confirm(k.ctx, question, settled)
+	yes, err := k.ask.confirm(k.ctx, question, settled, remember)
 	if err != nil {
 		return err
 	}
@@ -217,11 +223,5 @@ func (k *hostKeys) confirm(e *HostKeyError, key ssh.PublicKey) error {
 		e.Declined = true
 		return e
 	}
-	if settled() {
-		return nil
-	}
-	if len(k.r.KnownHosts) == 0 {
-		return nil
-	}
-	return knownhosts.Add(k.r.KnownHosts[0], knownhosts.Line(e.Name, key, k.r.hashNames))
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"runner/runtime/transport/internal/sshconfig"
@@ -200,7 +201,10 @@ func configFiles(names []string) []sshconfig.File {
 
 // matchExec runs the command of a "Match exec", as ssh does, with nothing to read and nowhere to write.
 func matchExec(ctx context.Context, line string) bool {
-	return exec.CommandContext(ctx, "/bin/sh", "-c", line).Run() == nil
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", line)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	return cmd.Run() == nil
 }
 
 func currentUser() string {

@@ -49,6 +49,7 @@ type Server struct {
 	config   *ssh.ServerConfig
 	mu       sync.Mutex
 	conns    map[net.Conn]bool
+	commands map[int]bool // process groups of those that run
 	Sessions atomic.Int64 // sessions opened so far
 }
 
@@ -56,7 +57,7 @@ type Server struct {
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
 	dir := t.TempDir()
-	s := &Server{o: o, KeyFile: filepath.Join(dir, "id"), Known: filepath.Join(dir, "known_hosts"), conns: map[net.Conn]bool{}}
+	s := &Server{o: o, KeyFile: filepath.Join(dir, "id"), Known: filepath.Join(dir, "known_hosts"), conns: map[net.Conn]bool{}, commands: map[int]bool{}}
 	public := writeKey(t, s.KeyFile)
 	if len(o.HostKeys) == 0 {
 		s.o.HostKeys = []ssh.Signer{NewSigner(t)}
@@ -91,7 +92,7 @@ func Start(t testing.TB, o Options) *Server {
 	s.Addr = l.Addr().String()
 	s.writeKnown(t)
 	go s.accept(l)
-	t.Cleanup(func() { l.Close(); s.Cut() })
+	t.Cleanup(func() { l.Close(); s.Cut(); s.endCommands() })
 	return s
 }
 

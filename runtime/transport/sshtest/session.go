@@ -53,6 +53,8 @@ func (s *Server) exec(ch ssh.Channel, line string) {
 		_, _ = io.WriteString(ch.Stderr(), err.Error())
 		return
 	}
+	s.running(cmd.Process.Pid, true)
+	defer s.running(cmd.Process.Pid, false)
 	go func() {
 		_, _ = io.Copy(stdin, ch)
 		stdin.Close()
@@ -72,4 +74,23 @@ func (s *Server) exec(ch ssh.Channel, line string) {
 		}
 	}
 	_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(cmd.ProcessState.ExitCode())}))
+}
+
+func (s *Server) running(group int, yes bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if yes {
+		s.commands[group] = true
+	} else {
+		delete(s.commands, group)
+	}
+}
+
+// endCommands ends what still runs when the test is over.
+func (s *Server) endCommands() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for group := range s.commands {
+		_ = syscall.Kill(-group, syscall.SIGKILL)
+	}
 }

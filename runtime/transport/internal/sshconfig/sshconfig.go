@@ -108,9 +108,13 @@ func (r *reader) read(f File, holds bool, depth int) error {
 	if err != nil {
 		return fmt.Errorf("cannot read the ssh configuration: %w", err)
 	}
+	return r.lines(f, string(text), holds, depth)
+}
+
+func (r *reader) lines(f File, text string, holds bool, depth int) error {
 	active := holds // until the first Host or Match
 	number := 0
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		number++
 		keyword, args, err := split(line)
 		if err == nil && keyword != "" {
