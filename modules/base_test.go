@@ -366,3 +366,52 @@ func TestFactsOfOldHosts(t *testing.T) {
 func pemOf(s *httptest.Server) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
 }
+
+// A transfer that is stopped in its middle leaves nothing behind, and what was there stays.
+func TestTransfersStop(t *testing.T) {
+	h, dir := thisMachine(t), t.TempDir()
+	big := filepath.Join(dir, "data/big")
+	if err := os.Mkdir(filepath.Dir(big), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	data := make([]byte, 16<<20)
+	for i := range data {
+		data[i] = byte(i * i >> 7)
+	}
+	if err := os.WriteFile(big, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		writeTestFile(t, filepath.Join(dir, "data", fmt.Sprint(i)), "x")
+	}
+	out := filepath.Join(dir, "out")
+	writeTestFile(t, filepath.Join(out, "big"), "old")
+	for name, values := range map[string]map[string]any{
+		"put":     {"on": here, "source": big, "path": filepath.Join(out, "big"), "backup": false},
+		"fetch":   {"on": here, "path": big, "target": filepath.Join(out, "big")},
+		"archive": {"from": here, "path": filepath.Join(out, "x.tgz"), "paths": []any{filepath.Join(dir, "data")}},
+	} {
+		call, err := decode(name, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := call.Bind(map[module.HostName]*host.Host{"here": h}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		told := 0
+		r := call.Run(ctx, false, module.Observer{Progress: func(module.Progress) {
+			if told++; told == 3 {
+				cancel()
+			}
+		}})
+		cancel()
+		if told < 3 || !errors.Is(r.Err, context.Canceled) {
+			t.Errorf("%s: told %d times, %s %v", name, told, r.Status, r.Err)
+		}
+		entries, err := os.ReadDir(out)
+		if err != nil || len(entries) != 1 || readTestFile(t, filepath.Join(out, "big")) != "old" {
+			t.Errorf("%s: left over: %v %v", name, entries, err)
+		}
+	}
+}

@@ -241,10 +241,12 @@ func (w *fileWork) planLink(ctx context.Context) ([]module.Change, error) {
 
 // replaceLink puts the link at the path by renaming, so that there is a link there at every moment.
 func replaceLink(ctx context.Context, h *host.Host, target, p string) error {
-	aside := path.Join(path.Dir(p), fmt.Sprintf(".%s.runner-%x", path.Base(p), time.Now().UnixNano()))
+	aside, err := asideName(p)
+	if err != nil {
+		return err
+	}
 	files := h.Files()
-	err := files.Symlink(ctx, target, aside)
-	if err == nil {
+	if err = files.Symlink(ctx, target, aside); err == nil {
 		if err = files.Rename(ctx, aside, p); err != nil {
 			_ = files.Remove(context.WithoutCancel(ctx), aside)
 		}
