@@ -18,6 +18,7 @@ func TestCases(t *testing.T) {
 			"units": unitShow, "enabled": unitEnabled, "journal": unitLog, "init-look": initLook, "init-do": initDo, "init-enable": initEnable,
 			"init-log": initLog, "processes": processTable, "terminate": endScript, "services": knownServices,
 			"postfix": postfixLook, "sbin": postfixRun, "keep": keepScript,
+			"postfix-place": postfixPlace, "spool": postfixSpool, "queue": postfixList,
 			"account": accountRun, "apt-age": aptAge, "apt-update": aptUpdate, "apt-simulate": aptSimulate, "apt-do": aptDo, "facts": factsLook,
 		},
 	}

@@ -18,7 +18,15 @@ import (
 )
 
 func postfixModules() []module.Module {
-	return []module.Module{module.Define("postconf", "Reads, sets and unsets parameters in Postfix's main.cf", planPostconf)}
+	return []module.Module{
+		module.Define("postconf", "Reads, sets and unsets parameters in Postfix's main.cf", planPostconf),
+		module.Define("postfix.flush", "Has Postfix try to deliver its queue now", planPostfixFlush),
+		module.Define("postfix.forward", "Has an old server pass on all mail to the new one", planPostfixForward),
+		module.Define("postfix.freeze", "Stops Postfix without cutting off a delivery", planPostfixFreeze),
+		module.Define("postfix.queue", "Counts the mails in Postfix's queue and tells why they wait", planPostfixQueue),
+		module.Define("postfix.thaw", "Lets a frozen Postfix take mail again", planPostfixThaw),
+		module.Define("postfix.watch", "Looks at Postfix's queue and log until nothing happens any more", planPostfixWatch),
+	}
 }
 
 // postconfArgs are parameters of one main.cf.
