@@ -50,6 +50,7 @@ type Server struct {
 	mu       sync.Mutex
 	conns    map[net.Conn]bool
 	commands map[int]bool // process groups of those that run
+	over     bool         // the test is, and no command may run any more
 	Sessions atomic.Int64 // sessions opened so far
 }
 

@@ -79,10 +79,13 @@ func (s *Server) exec(ch ssh.Channel, line string) {
 func (s *Server) running(group int, yes bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if yes {
-		s.commands[group] = true
-	} else {
+	switch {
+	case !yes:
 		delete(s.commands, group)
+	case s.over:
+		_ = syscall.Kill(-group, syscall.SIGKILL)
+	default:
+		s.commands[group] = true
 	}
 }
 
@@ -90,6 +93,7 @@ func (s *Server) running(group int, yes bool) {
 func (s *Server) endCommands() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.over = true
 	for group := range s.commands {
 		_ = syscall.Kill(-group, syscall.SIGKILL)
 	}
