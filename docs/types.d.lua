@@ -226,6 +226,7 @@ function cron(args) end
 ---@field clients? boolean|string[] Names by which users reach the server: a list of whole names, which must be there, or true for the usual ones of every domain (imap, pop, pop3, smtp, mail, webmail, autoconfig, autodiscover, and the services _imap, _imaps, _submission and _submissions), where they are there.
 ---@field ptr? string Name to which each of addresses must lead back (PTR), and which must lead to it again: others refuse mail from addresses without.
 ---@field spf? boolean Whether the SPF policy of every domain must let addresses send, where there is one.
+---@field dkim? string[] Selectors of DKIM: every domain must have a key at each, SELECTOR._domainkey.DOMAIN (RFC 6376).
 ---@field resolvers? boolean|string[] Resolvers that must say the same, as a sample of the world's caches: a list of addresses, or true for four public ones. They are asked only once all authoritative servers agree, since a resolver remembers what it was asked for too early. One that does not answer is noted.
 ---@field expired? boolean Whether the last cache must have forgotten what was so before, as far as earlier looks of runner on this machine know.
 ---@field on? Host Host through whose connection the servers are asked, over TCP. Without it the runner asks them itself.
@@ -241,9 +242,44 @@ function cron(args) end
 ---A domain is as wanted when every address of every name server, those of the delegation as well as those that the zone names, answers with authority and with exactly this MX. A server that does not answer, or not with authority, is unknown, and that is never as wanted; only an address to which this machine has no route (IPv6) is left out when the same server answers at another one. An MX that is an alias or has no address is never as wanted. The name of an MX is never asked for at a resolver, which would remember that it is not there yet.
 ---
 ---There is no propagation in the DNS: once all servers agree, what is left are caches, each for the TTL that it was told. Every look is remembered on this machine (~/.cache/runner/dns), so that the time can be told at which the last cache has forgotten the old answer. So lower the TTL some days before, and look then.
+---
+---Where mx is given it is also noted what else binds a domain to its server: an MTA-STS policy (RFC 8461), which names the MX on a web server, and TLSA records (RFC 7672), which pin the certificate of an MX.
 ---@param args dns_check.args
 ---@return dns_check.result
 function dns_check(args) end
+
+---@class dovecot.freeze.args : StepOptions
+---@field on Host Host whose Dovecot it is.
+---@field path? string Directory of all mailboxes. Default: /var/vmail.
+---@field wait? Duration How long everything may take. Default: 90s.
+---@field kill_after? Duration How long processes that serve users may take to end by themselves before they are asked to. Default: 1s.
+---@field delivering? boolean Freeze although Postfix runs and could deliver.
+
+---@class dovecot.freeze.result : StepResult
+---@field frozen boolean it does not run, nothing of it is left and no mailbox is open
+---@field processes integer processes that are left of it
+---@field open_files integer open files below path
+
+dovecot = {}
+
+---Stops Dovecot and waits until no process can change a mailbox.
+---
+---Stopping the service is not enough: with SysV init the imap processes of Dovecot 2.3 go on for half a minute and still take changes, and a copy that is made then loses mails. So this waits until there is no IMAP, POP3, managesieve, LMTP or delivery process and no open file below path; processes that serve users are asked to end (SIGTERM), deliveries never. Freeze Postfix before, since its deliveries would fail or be cut off.
+---@param args dovecot.freeze.args
+---@return dovecot.freeze.result
+function dovecot.freeze(args) end
+
+---@class dovecot.thaw.args : StepOptions
+---@field on Host Host whose Dovecot it is.
+---@field wait? Duration How long the start may take. Default: 90s.
+
+---@class dovecot.thaw.result : StepResult
+---@field running boolean whether Dovecot runs
+
+---Starts a frozen Dovecot again.
+---@param args dovecot.thaw.args
+---@return dovecot.thaw.result
+function dovecot.thaw(args) end
 
 ---@class facts.args : StepOptions
 ---@field on Host Host that is looked at.
@@ -425,6 +461,7 @@ function imap_probe(args) end
 ---@field full? boolean List every mailbox. Otherwise those of accounts are skipped whose directories, on both hosts, did not change since a pass found them equal; runner remembers that in its cache directory (~/.cache/runner).
 ---@field streams? integer How many transfers run at once. 0: as many as serve.
 ---@field rate? Size The most bytes a second that are read from from, such as "20M". 0: no limit.
+---@field compress? "auto"|"yes"|"no" Whether from compresses what it sends, with gzip. auto: when the way is slow and a transfer shows that it gains. Default: auto.
 
 ---@class maildir_sync.result : StepResult
 ---@field messages integer messages on from
@@ -469,6 +506,7 @@ maildir_sync = {}
 ---@field strict? boolean Fail when the passes do not get as short as until.
 ---@field streams? integer How many transfers run at once. 0: as many as serve.
 ---@field rate? Size The most bytes a second that are read from from, such as "20M". 0: no limit.
+---@field compress? "auto"|"yes"|"no" Whether from compresses what it sends, with gzip. auto: when the way is slow and a transfer shows that it gains. Default: auto.
 
 ---@class maildir_sync.converge.result : StepResult
 ---@field reached boolean whether the next pass is forecast to take no longer than until

@@ -133,6 +133,8 @@ type maildirSyncArgs struct {
 	Streams int `lua:"streams"`
 	// The most bytes a second that are read from from, such as "20M". 0: no limit.
 	Rate module.Size `lua:"rate"`
+	// Whether from compresses what it sends, with gzip. auto: when the way is slow and a transfer shows that it gains.
+	Compress string `lua:"compress" choice:"auto,yes,no" default:"auto"`
 
 	limit maildir.Limit
 }
@@ -168,7 +170,7 @@ func maildirStateDir() string {
 func planMaildirSync(ctx context.Context, a *maildirSyncArgs) (*module.Plan, error) {
 	o := a.options()
 	o.Mode, o.Limit, o.Streams, o.Rate, o.Full = maildir.Mode(a.Mode), a.limit, a.Streams, int64(a.Rate), a.Full
-	o.StateDir = maildirStateDir()
+	o.StateDir, o.Compress = maildirStateDir(), maildir.Compress(a.Compress)
 	pass, err := maildir.Look(ctx, o)
 	if err != nil {
 		return nil, err

@@ -45,6 +45,8 @@ type maildirConvergeArgs struct {
 	Streams int `lua:"streams"`
 	// The most bytes a second that are read from from, such as "20M". 0: no limit.
 	Rate module.Size `lua:"rate"`
+	// Whether from compresses what it sends, with gzip. auto: when the way is slow and a transfer shows that it gains.
+	Compress string `lua:"compress" choice:"auto,yes,no" default:"auto"`
 }
 
 // Validate checks what the types do not.
@@ -64,6 +66,7 @@ func (a *maildirConvergeArgs) Validate() error {
 func planMaildirConverge(ctx context.Context, a *maildirConvergeArgs) (*module.Plan, error) {
 	o := a.options()
 	o.Mode, o.Streams, o.Rate, o.StateDir = maildir.Warm, a.Streams, int64(a.Rate), maildirStateDir()
+	o.Compress = maildir.Compress(a.Compress)
 	pass, err := maildir.Look(ctx, o)
 	if err != nil {
 		return nil, err

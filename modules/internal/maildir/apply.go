@@ -248,7 +248,7 @@ func (a *applier) files(ctx context.Context, w writer) error {
 }
 
 func (a *applier) fetcher(lenient bool) *fetcher {
-	f := &fetcher{o: &a.p.o, from: a.p.from, lenient: lenient, rate: newLimiter(a.p.o.Rate)}
+	f := &fetcher{o: &a.p.o, from: a.p.from, lenient: lenient, rate: newLimiter(a.p.o.Rate), compress: newCompression(&a.p.o)}
 	f.told = func(domain string) { a.tell(f, domain, false) }
 	return f
 }

@@ -13,6 +13,7 @@
 //	worklist.go  that work, compressed in memory
 //	fetch.go     messages from the source: a tar stream of which nothing is trusted
 //	converge.go  warm passes, repeated until they are short
+//	compress.go  whether that stream is compressed on its way
 //	writer*.go   the target: system calls where it is this machine, else a small Perl program
 //	record.go    what is kept beside the target's root: manifest of the final pass, the live mark
 //	verify*.go   an independent comparison of both sides

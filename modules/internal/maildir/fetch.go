@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"runner/runtime/host"
 )
@@ -19,7 +20,7 @@ import (
 // one for an option. Owners are not sent: numbers that the format cannot hold would be an error, and the target has its own.
 const tarScript = `LC_ALL=C; export LC_ALL
 cd "$1" || exit 97
-exec tar --null --no-unquote --no-recursion --hard-dereference --owner=0 --group=0 --numeric-owner --format="$2" -b 128 -cf - -T -
+exec tar --null --no-unquote --no-recursion --hard-dereference --owner=0 --group=0 --numeric-owner --format="$2" $3 -b 128 -cf - -T -
 `
 
 // Bounds of one batch: what is fetched by one tar, written aside, synced and then put in its place.
@@ -33,6 +34,7 @@ type fetcher struct {
 	o        *Options
 	from     side
 	rate     *limiter
+	compress *compression
 	lenient  bool // control files of a source in use: they change under the hand
 	messages atomic.Int64
 	bytes    atomic.Int64
@@ -51,12 +53,21 @@ func (f *fetcher) batch(ctx context.Context, w writer, items []work) (brought []
 	for i := range items {
 		names[i] = items[i].from
 	}
-	s, err := open(ctx, f.from.view, what, f.o.Stall, feedPaths(names), tarScript, f.from.root, tarFormat(items))
+	packed, option := f.compress.next(), ""
+	if packed {
+		option = "--gzip"
+	}
+	s, err := open(ctx, f.from.view, what, f.o.Stall, feedPaths(names), tarScript, f.from.root, tarFormat(items), option)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	came, err := f.receive(ctx, s, w, items)
+	in, started := f.rate.reader(ctx, s), time.Now()
+	if packed {
+		in = unpack(in)
+	}
+	came, bytes, err := f.receive(in, w, items)
+	f.compress.took(packed, bytes, time.Since(started))
 	if err != nil {
 		// A tar that was ended says more than its truncated output.
 		if errors.Is(err, io.ErrUnexpectedEOF) && ctx.Err() == nil {
@@ -78,34 +89,34 @@ func (f *fetcher) refuse(format string, args ...any) error {
 
 // receive reads the tar stream. Nothing in it is trusted: only regular files are taken, only those asked for, in the
 // order in which they were asked for, and only of the size that the listing said.
-func (f *fetcher) receive(ctx context.Context, s io.Reader, w writer, items []work) (came []bool, err error) {
+func (f *fetcher) receive(s io.Reader, w writer, items []work) (came []bool, bytes int64, err error) {
 	came = make([]bool, len(items))
-	in := bufio.NewReaderSize(f.rate.reader(ctx, s), 256<<10)
-	r := tar.NewReader(in)
+	r := tar.NewReader(bufio.NewReaderSize(s, 256<<10))
 	next := 0
 	for {
 		h, err := r.Next()
 		if err == io.EOF {
-			return came, nil
+			return came, bytes, nil
 		}
-		if errors.Is(err, tar.ErrHeader) {
-			return nil, f.refuse("no tar stream (%v)", err)
+		if errors.Is(err, tar.ErrHeader) || errors.Is(err, errNoGzip) {
+			return nil, 0, f.refuse("no tar stream (%v)", err)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("cannot read messages from %s: %w", f.from, err)
+			return nil, 0, fmt.Errorf("cannot read messages from %s: %w", f.from, err)
 		}
 		i := next
 		for i < len(items) && h.Name != "./"+items[i].from {
 			i++
 		}
 		if i == len(items) {
-			return nil, f.refuse("%q was not asked for", clip(h.Name))
+			return nil, 0, f.refuse("%q was not asked for", clip(h.Name))
 		}
 		next = i + 1
 		if err := f.take(w, i, &items[i], h, r); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		came[i] = true
+		bytes += h.Size
 	}
 }
 
@@ -113,14 +124,14 @@ func (f *fetcher) take(w writer, i int, item *work, h *tar.Header, body io.Reade
 	if h.Typeflag != tar.TypeReg {
 		return f.refuse("%q is no regular file (type %q)", clip(h.Name), string(h.Typeflag))
 	}
-	size, time := item.size, item.time
-	if h.Size != size || (f.lenient && h.ModTime.Unix() != time.sec) {
+	size, when := item.size, item.time
+	if h.Size != size || (f.lenient && h.ModTime.Unix() != when.sec) {
 		if !f.lenient || h.Size < 0 || h.Size > maxControl {
 			return f.refuse("%q has %d bytes, and %d when it was listed; if it was changed meanwhile, run again", clip(h.Name), h.Size, size)
 		}
-		size, time = h.Size, provisional
+		size, when = h.Size, provisional
 	}
-	if err := w.stage(strconv.Itoa(i), body, size, item.mode, time); err != nil {
+	if err := w.stage(strconv.Itoa(i), body, size, item.mode, when); err != nil {
 		return err
 	}
 	f.bytes.Add(size)

@@ -43,6 +43,7 @@ type Options struct {
 	Lowercase    bool   // directories of domains and users get small letters on the target
 	Streams      int    // transfers at once; 0: a number that fits
 	Rate         int64  // bytes per second read from the source; 0: no limit
+	Compress     Compress
 	Stall        time.Duration
 	StateDir     string // where the runner remembers the last pass; empty: nowhere
 	Full         bool   // list everything, whatever is remembered
@@ -65,6 +66,9 @@ func (o *Options) complete() {
 	}
 	if o.Streams <= 0 {
 		o.Streams = defaultStreams
+	}
+	if o.Compress == "" {
+		o.Compress = CompressAuto
 	}
 	if o.recent == 0 {
 		o.recent = recent

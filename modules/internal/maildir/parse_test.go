@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -211,7 +210,7 @@ func FuzzTar(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s := &sink{}
 		fetch := &fetcher{o: &Options{Mode: Warm}, from: side{(&machine{name: "old"}).host().View, "/x"}}
-		came, err := fetch.receive(context.Background(), bytes.NewReader(data), s, items)
+		came, _, err := fetch.receive(bytes.NewReader(data), s, items)
 		var want int64
 		last := -1
 		for _, name := range s.staged {

@@ -20,7 +20,10 @@ import (
 )
 
 // sshd starts Debian's own SSH server on a port of 127.0.0.1.
-func sshd(t testing.TB) transport.Spec {
+func sshd(t testing.TB) transport.Spec { return sshdAt(t, "127.0.0.1") }
+
+// sshdAt starts it on an address, by way of a program such as ip netns exec.
+func sshdAt(t testing.TB, address string, by ...string) transport.Spec {
 	t.Helper()
 	const program = "/usr/sbin/sshd"
 	if _, err := os.Stat(program); err != nil || os.Getuid() != 0 {
@@ -39,20 +42,21 @@ func sshd(t testing.TB) transport.Spec {
 	must(t, l.Close())
 	public, err := os.ReadFile(filepath.Join(dir, "host.pub"))
 	must(t, err)
-	must(t, os.WriteFile(filepath.Join(dir, "known_hosts"), []byte(fmt.Sprintf("[127.0.0.1]:%d %s", port, public)), 0o600))
-	config := fmt.Sprintf("HostKey %s/host\nPort %d\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\nAuthorizedKeysFile %s/id.pub\nSubsystem sftp internal-sftp\n", dir, port, dir)
+	must(t, os.WriteFile(filepath.Join(dir, "known_hosts"), []byte(fmt.Sprintf("[%s]:%d %s", address, port, public)), 0o600))
+	config := fmt.Sprintf("HostKey %s/host\nPort %d\nListenAddress %s\nPidFile none\nUsePAM no\nStrictModes no\nAuthorizedKeysFile %s/id.pub\nSubsystem sftp internal-sftp\n", dir, port, address, dir)
 	must(t, os.WriteFile(filepath.Join(dir, "config"), []byte(config), 0o600))
-	cmd := exec.Command(program, "-D", "-e", "-f", filepath.Join(dir, "config"))
+	argv := append(by, program, "-D", "-e", "-f", filepath.Join(dir, "config"))
+	cmd := exec.Command(argv[0], argv[1:]...)
 	must(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	for range 200 {
-		if c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+		if c, err := net.Dial("tcp", net.JoinHostPort(address, fmt.Sprint(port))); err == nil {
 			c.Close()
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	return transport.Spec{Address: "127.0.0.1", Port: port, User: "root", Keys: []string{filepath.Join(dir, "id")}, KnownHosts: []string{filepath.Join(dir, "known_hosts")}, Config: []string{}}
+	return transport.Spec{Address: address, Port: port, User: "root", Keys: []string{filepath.Join(dir, "id")}, KnownHosts: []string{filepath.Join(dir, "known_hosts")}, Config: []string{}}
 }
 
 func overSSH(t testing.TB, name string, spec transport.Spec) *host.Host {
