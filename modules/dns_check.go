@@ -32,6 +32,9 @@ func dnsModules() []module.Module {
 // machine (~/.cache/runner/dns), so that the time can be told at which the last cache has forgotten the old answer. So lower the TTL
 // some days before, and look then.
 //
+// Where mx is given it is also noted what else binds a domain to its server: an MTA-STS policy (RFC 8461), which names the MX on a web server, and TLSA
+// records (RFC 7672), which pin the certificate of an MX.
+//
 // # Example
 //
 //	dns_check { domains = { "example.org" }, mx = "mail.example.org", wait = "2h" }
@@ -65,6 +68,8 @@ type dnsCheckArgs struct {
 	PTR string `lua:"ptr"`
 	// Whether the SPF policy of every domain must let addresses send, where there is one.
 	SPF bool `lua:"spf"`
+	// Selectors of DKIM: every domain must have a key at each, SELECTOR._domainkey.DOMAIN (RFC 6376).
+	DKIM []string `lua:"dkim"`
 	// Resolvers that must say the same, as a sample of the world's caches: a list of addresses, or true for four public ones. They are asked only once
 	// all authoritative servers agree, since a resolver remembers what it was asked for too early. One that does not answer is noted.
 	Resolvers any `lua:"resolvers" type:"boolean or list of string"`
@@ -205,7 +210,7 @@ func (c *dnsCheck) want() string {
 	for _, more := range []struct {
 		is   bool
 		text string
-	}{{a.PTR != "", "named " + a.PTR}, {a.SPF, "let by SPF"}, {len(c.resolvers) > 0, "in the caches of resolvers too"}, {a.Expired, "with nothing else in any cache"}} {
+	}{{a.PTR != "", "named " + a.PTR}, {a.SPF, "let by SPF"}, {len(a.DKIM) > 0, "with keys for DKIM"}, {len(c.resolvers) > 0, "in the caches of resolvers too"}, {a.Expired, "with nothing else in any cache"}} {
 		if more.is {
 			text += ", " + more.text
 		}

@@ -15,7 +15,7 @@ import (
 // demands says whether anything is demanded, or the domains are only looked at.
 func (a *dnsCheckArgs) demands() bool {
 	resolvers, _ := a.resolvers()
-	return a.MX != nil || a.TTLMax > 0 || len(a.Addresses) > 0 || a.PTR != "" || a.SPF || len(resolvers) > 0 || a.Expired
+	return a.MX != nil || a.TTLMax > 0 || len(a.Addresses) > 0 || a.PTR != "" || a.SPF || len(a.DKIM) > 0 || len(resolvers) > 0 || a.Expired
 }
 
 // validateNames checks what is demanded of names.
@@ -29,6 +29,11 @@ func (a *dnsCheckArgs) validateNames() error {
 	}
 	if _, err := a.resolvers(); err != nil {
 		return err
+	}
+	for _, selector := range a.DKIM {
+		if !hostName.MatchString(selector) {
+			return fmt.Errorf("dkim: %q is no selector", selector)
+		}
 	}
 	switch {
 	case len(a.Addresses) == 0 && (a.PTR != "" || a.SPF || len(clients) > 0):
@@ -225,6 +230,7 @@ func (c *dnsCheck) lookAtNames(ctx context.Context, s *domainState, names *targe
 	if c.usual {
 		c.lookAtUsual(ctx, s, names)
 	}
+	c.lookAtPolicies(ctx, s)
 	if !c.args.SPF {
 		return
 	}

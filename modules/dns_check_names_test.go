@@ -157,3 +157,35 @@ func TestClock(t *testing.T) {
 		t.Errorf("what is long over is still remembered: %v", c.Answers)
 	}
 }
+
+// What else binds a domain to a server: keys, policies, pinned certificates.
+func TestDNSCheckPolicies(t *testing.T) {
+	const mx = "@ IN MX 10 mail\n"
+	const key = "\"v=DKIM1; k=rsa; p=MIGfMA0GCSqGSIb3\""
+	for _, c := range []struct {
+		name, records string
+		values        map[string]any
+		note          string
+		wrong         []string
+	}{
+		{name: "key", records: "s1._domainkey IN TXT " + key, values: map[string]any{"dkim": []any{"s1"}}},
+		{name: "key over an alias", records: "s1._domainkey IN CNAME k\nk IN TXT " + key, values: map[string]any{"dkim": []any{"s1"}}},
+		{name: "no key", values: map[string]any{"dkim": []any{"s1"}}, wrong: []string{"ns1.example.org: s1._domainkey.example.org holds no key for DKIM", "ns2.example.org: s1"}},
+		{name: "withdrawn key", records: "s1._domainkey IN TXT \"v=DKIM1; p=\"", values: map[string]any{"dkim": []any{"s1"}}, wrong: []string{"holds no key for DKIM"}},
+		{name: "alias of nothing", records: "s1._domainkey IN CNAME k", values: map[string]any{"dkim": []any{"s1"}}, wrong: []string{"is an alias of k.example.org, which holds no key"}},
+		{name: "MTA-STS", records: "_mta-sts IN TXT \"v=STSv1; id=20261123\"", note: "the domain has an MTA-STS policy"},
+		{name: "TLSA", records: "_25._tcp.mail IN TLSA 3 1 1 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", note: "1 TLSA records pin the certificate of the MX mail.example.org"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newDNS(t, mx+c.records, mx+c.records)
+			o := step(t, nil, "dns_check", dnsCall(w, with(map[string]any{"mx": "mail.example.org"}, c.values)))
+			wants(t, o, "every server of example.org says so", c.wrong...)
+			if o.Err == nil {
+				notes := o.Output["domains"].(map[string]any)["example.org"].(map[string]any)["notes"].([]string)
+				if !strings.Contains(strings.Join(notes, "\n"), c.note) {
+					t.Errorf("notes %q, want %q", notes, c.note)
+				}
+			}
+		})
+	}
+}

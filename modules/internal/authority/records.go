@@ -28,6 +28,7 @@ type Held struct {
 	Pointers  []string // of PTR records
 	Services  []string // targets of SRV records (RFC 2782); a service that is expressly not there has none
 	Exchanges []MX
+	Pins      int           // TLSA records (RFC 6698)
 	TTL       time.Duration // the largest of the records
 	referred  bool
 }
@@ -38,6 +39,7 @@ const (
 	TXT     = dns.TypeTXT
 	PTR     = dns.TypePTR
 	SRV     = dns.TypeSRV
+	TLSA    = dns.TypeTLSA
 )
 
 // Held asks every server of the zone of a name what it holds of it. No resolver is asked for the name itself, which may still
@@ -119,6 +121,8 @@ func (h *Held) read(m *dns.Msg, name string) {
 			if rr.Target != "." {
 				h.Services = append(h.Services, short(rr.Target))
 			}
+		case *dns.TLSA:
+			h.Pins++
 		case *dns.MX:
 			h.Exchanges = append(h.Exchanges, MX{Preference: rr.Preference, Host: short(rr.Mx)})
 		default:
