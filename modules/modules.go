@@ -14,6 +14,7 @@ func All() []module.Module {
 	all = append(all, baseModules()...)
 	all = append(all, commandModules()...)
 	all = append(all, dnsModules()...)
+	all = append(all, dovecotModules()...)
 	all = append(all, fileModules()...)
 	all = append(all, maildirModules()...)
 	all = append(all, mysqlModules()...)
