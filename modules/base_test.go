@@ -163,7 +163,7 @@ func TestArchive(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(data, "all.tar.gz") // within what it holds
-	values := map[string]any{"from": here, "path": path, "paths": []any{data}, "exclude": []any{filepath.Join(data, "b/leave")}}
+	values := map[string]any{"from": here, "to": here, "path": path, "paths": []any{data}, "exclude": []any{filepath.Join(data, "b/leave")}}
 	o := twice(t, h, "archive", values)
 	delete(files, "b/leave/out")
 	if o.Output["files"] != int64(len(files)) || fmt.Sprint(o.Output["content_bytes"]) != "23" {

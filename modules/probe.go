@@ -77,7 +77,7 @@ func (a *probeTarget) failed(ctx context.Context, doing string, err error) error
 		return context.Cause(ctx)
 	case errors.As(err, &lost):
 		return err
-	case strings.Contains(err.Error(), "prohibited"):
+	case a.On != nil && strings.Contains(err.Error(), "administratively prohibited"):
 		return module.WithHint(fmt.Errorf("cannot %s: the SSH server of %s forwards no connections: %w", doing, a.On.Name(), err),
 			"AllowTcpForwarding yes in its sshd_config lets it")
 	}

@@ -167,6 +167,7 @@ func TestSMTPProbe(t *testing.T) {
 		{name: "another name", values: map[string]any{"names": []any{"mx.example.org"}}, wrong: []string{"its certificate is not for mx.example.org"}},
 		{name: "not trusted", values: map[string]any{"ca": "", "trusted": true}, wrong: []string{"which is neither sent nor trusted"}},
 		{name: "refused", server: probetest.SMTP{Refuses: "550 5.1.1 User unknown"}, wrong: []string{"it answers RCPT TO:<john@example.org> with 550 5.1.1 User unknown"}},
+		{name: "forbids", server: probetest.SMTP{Refuses: "550 5.7.1 administratively prohibited"}, wrong: []string{"550 5.7.1 administratively prohibited"}},
 		{name: "plain", values: map[string]any{"tls": "none"}, note: "not encrypted"},
 		{name: "login", server: probetest.SMTP{User: "john", Password: "hunter2"}, values: map[string]any{"user": "john", "password": module.NewSecret("hunter2")}, note: "TLS 1.3"},
 		{name: "wrong password", server: probetest.SMTP{User: "john", Password: "x"}, values: map[string]any{"user": "john", "password": module.NewSecret("hunter2")}, wrong: []string{"it answers the login of john with 535"}},

@@ -62,7 +62,7 @@ func (j Job) findArgs(kind ...string) []string {
 		starts = append(starts, "."+path.Clean(p))
 	}
 	out := slices.Clone(j.Exclude)
-	if j.From == j.To {
+	if j.From.Name() == j.To.Name() {
 		out = append(out, literal(j.Path), literal(j.Manifest()), literal(path.Dir(j.Path))+"/."+literal(path.Base(j.Path))+".runner-*")
 	}
 	for i, p := range out {
