@@ -123,6 +123,7 @@ func TestConnectionCut(t *testing.T) {
 			}
 			// One transfer after the other, each larger than what an SSH channel holds in its window: the cut finds the second half
 			// way, whatever the machine is busy with.
+			w.o.Compress = CompressNo
 			w.o.Streams, w.o.batchFiles, w.o.Rate = 1, 600, 8<<20
 			w.o.batchBytes = batchBytes
 			box := makeBox(t, w.src, "example.org/john/Maildir")
