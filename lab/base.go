@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 
 	"runner/lab/internal/aptsource"
 )
@@ -82,8 +84,11 @@ func (c *layers) mmdebstrap(ctx context.Context, suite, include, dir string, sou
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	// mmdebstrap cleans up its mounts when it is asked to end.
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	// In process and mount namespaces of its own everything that it started and mounted ends with it, and it ends with this program,
+	// however that ends. Pdeathsig is about the thread that starts it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -51,7 +50,7 @@ func (c *layers) build(ctx context.Context, name, what string, make func(ctx con
 		return "", err
 	}
 	tmp := final + ".new" // a fixed name: what a killed run left is removed by the next
-	if err := os.RemoveAll(tmp); err != nil {
+	if err := removeAll(ctx, tmp); err != nil {
 		return "", err
 	}
 	if err := os.MkdirAll(tmp, 0o755); err != nil {
@@ -59,7 +58,7 @@ func (c *layers) build(ctx context.Context, name, what string, make func(ctx con
 	}
 	c.say("%s …", what)
 	if err := make(ctx, tmp); err != nil {
-		os.RemoveAll(tmp)
+		removeAll(context.WithoutCancel(ctx), tmp)
 		return "", fmt.Errorf("cannot make %s: %w", what, err)
 	}
 	if err := os.Rename(tmp, final); err != nil {
@@ -67,6 +66,17 @@ func (c *layers) build(ctx context.Context, name, what string, make func(ctx con
 	}
 	c.say("%s: done in %s", what, time.Since(now).Round(100*time.Millisecond))
 	return final, nil
+}
+
+// removeAll removes a directory in which processes of a killed run may still write for the moment that they need to end.
+func removeAll(ctx context.Context, dir string) error {
+	for end := time.Now().Add(10 * time.Second); ; {
+		err := os.RemoveAll(dir)
+		if err == nil || ctx.Err() != nil || time.Now().After(end) {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // stackOf returns the layers of a host, making those that are missing.
@@ -207,7 +217,7 @@ func lockFile(ctx context.Context, name string) (unlock func(), err error) {
 		select {
 		case <-ctx.Done():
 			f.Close()
-			return nil, fmt.Errorf("cannot wait any longer for the lock %s: %w", strings.TrimSuffix(name, ".lock"), ctx.Err())
+			return nil, ctx.Err()
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -33,7 +33,10 @@ func Up(ctx context.Context, asked Options, w io.Writer) error {
 	l, err := Load(o.Dir)
 	switch {
 	case errors.Is(err, ErrNotUp):
-		return create(ctx, o, w, say)
+		if err = create(ctx, o, w, say); err != nil && ctx.Err() != nil {
+			return fmt.Errorf("stopped before the lab was up; runner lab up goes on with what is complete, runner lab down removes it: %w", ctx.Err())
+		}
+		return err
 	case err != nil:
 		return err
 	}
@@ -308,6 +311,11 @@ func (l *Lab) tell(w io.Writer) error {
 	if l.Options.Name != DefaultName {
 		shell = "runner lab shell --name " + l.Options.Name + " old"
 	}
-	fmt.Fprintf(w, "\nlook around:  %s\ngo on with:   runner --site %s %s\n", shell, l.Site, filepath.Join("recipes", "wheezy-jessie.lua"))
+	fmt.Fprintf(w, "\nlook around:  %s\n", shell)
+	recipe := "RECIPE"
+	if l.Options.OldShape != "lenny" {
+		recipe = filepath.Join("recipes", "wheezy-jessie.lua")
+	}
+	fmt.Fprintf(w, "go on with:   runner --site %s %s\n", l.Site, recipe)
 	return nil
 }
