@@ -248,6 +248,33 @@ function cron(args) end
 ---@return dns_check.result
 function dns_check(args) end
 
+---@class dovecot.accounts.args : StepOptions
+---@field on Host Host of Dovecot and of the database.
+---@field database string Control database.
+---@field table? string Table of the accounts. Default: virtual_users.
+---@field address? string Its column with the addresses. Default: email.
+---@field path? string Directory that every mailbox must be below. Empty: anywhere.
+---@field domains? string[] Only these domains. Empty: all.
+---@field user? string Account of the server.
+---@field password? string|Secret Its password.
+---@field socket? string Path of the server's socket on its host, when it is not where Debian has it.
+---@field host? string Address of the server as seen from its host; a server on the host itself is reached at its socket, then at 127.0.0.1.
+---@field port? integer TCP port of the server. Default 3306.
+
+---@class dovecot.accounts.result : StepResult
+---@field accounts table<string, any>[] address, home, uid, gid, and mailbox, the directory of the INBOX, where Dovecot tells it
+---@field count integer how many there are
+---@field missing string[] accounts whose home is not there yet; Dovecot makes it with the first mail
+
+dovecot = {}
+
+---Asks Dovecot for every account of a control database.
+---
+---Dovecot is asked for each of them (doveadm user), so this finds what a look at the table does not: a query that was mistyped, a user id that does not exist, a home elsewhere than the mails were copied to. An account that Dovecot does not know fails the step; mail for it would bounce. Needs Dovecot 2.0 or later on the host. Nothing is changed.
+---@param args dovecot.accounts.args
+---@return dovecot.accounts.result
+function dovecot.accounts(args) end
+
 ---@class dovecot.freeze.args : StepOptions
 ---@field on Host Host whose Dovecot it is.
 ---@field path? string Directory of all mailboxes. Default: /var/vmail.
@@ -260,14 +287,44 @@ function dns_check(args) end
 ---@field processes integer processes that are left of it
 ---@field open_files integer open files below path
 
-dovecot = {}
-
 ---Stops Dovecot and waits until no process can change a mailbox.
 ---
 ---Stopping the service is not enough: with SysV init the imap processes of Dovecot 2.3 go on for half a minute and still take changes, and a copy that is made then loses mails. So this waits until there is no IMAP, POP3, managesieve, LMTP or delivery process and no open file below path; processes that serve users are asked to end (SIGTERM), deliveries never. Freeze Postfix before, since its deliveries would fail or be cut off.
 ---@param args dovecot.freeze.args
 ---@return dovecot.freeze.result
 function dovecot.freeze(args) end
+
+---@class dovecot.passwords.args : StepOptions
+---@field on Host Host of the database.
+---@field database string Control database.
+---@field table? string Table of the accounts. Default: virtual_users.
+---@field address? string Its column with the addresses. Default: email.
+---@field column? string Its column with the passwords. Default: password.
+---@field default_scheme? string What passwords without a scheme are in: default_pass_scheme of the Dovecot that they come from. 32 hexadecimal digits are taken for PLAIN-MD5 only if this says so.
+---@field version? string Version of the Dovecot that will read them, such as "2.4".
+---@field allow_weak? boolean That Dovecot has auth_allow_weak_schemes = yes.
+---@field backup? boolean Dump the database into backup_dir before it is changed. Default: true.
+---@field backup_dir? string Directory on the host for that dump. Default: /var/backups/runner.
+---@field user? string Account of the server.
+---@field password? string|Secret Its password.
+---@field socket? string Path of the server's socket on its host, when it is not where Debian has it.
+---@field host? string Address of the server as seen from its host; a server on the host itself is reached at its socket, then at 127.0.0.1.
+---@field port? integer TCP port of the server. Default 3306.
+
+---@class dovecot.passwords.result : StepResult
+---@field schemes table<string, integer> how many passwords are in each scheme
+---@field accounts integer how many accounts there are
+---@field marked integer how many passwords lack their scheme
+---@field weak integer how many are in a weak scheme
+---@field refused string[] addresses whose passwords the Dovecot of version refuses
+---@field backup string path of the dump that was made before
+
+---Sees to it that every stored password names its scheme.
+---
+---Each gets the scheme that it is in written before it ("{PLAIN-MD5}"), unless it has one: a Dovecot whose default scheme is another would refuse it. A password that has its scheme is never changed, so the step can be repeated. A row of which nobody can say what it is stops it, and so does a column that has no room for the scheme; nothing is changed then. No password is shown. Dovecot 2.4 refuses weak schemes (MD5, DES) altogether, unless auth_allow_weak_schemes = yes; whose passwords these are is told.
+---@param args dovecot.passwords.args
+---@return dovecot.passwords.result
+function dovecot.passwords(args) end
 
 ---@class dovecot.thaw.args : StepOptions
 ---@field on Host Host whose Dovecot it is.

@@ -16,6 +16,8 @@ import (
 
 func dovecotModules() []module.Module {
 	return []module.Module{
+		module.Define("dovecot.accounts", "Asks Dovecot for every account of a control database", planDovecotAccounts),
+		module.Define("dovecot.passwords", "Sees to it that every stored password names its scheme", planDovecotPasswords),
 		module.Define("dovecot.freeze", "Stops Dovecot and waits until no process can change a mailbox", planDovecotFreeze),
 		module.Define("dovecot.thaw", "Starts a frozen Dovecot again", planDovecotThaw),
 	}
