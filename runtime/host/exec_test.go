@@ -189,11 +189,10 @@ func TestGivenUpCommandsEnd(t *testing.T) {
 }
 
 func soon(is func() bool) bool {
-	for range 1000 {
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		if is() {
 			return true
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	return false
 }
