@@ -1020,7 +1020,7 @@ function postfix.thaw(args) end
 
 ---Looks at Postfix's queue and log until nothing happens any more.
 ---
----The log is read from its end on, also across its rotation. It ends as soon as nothing happened for the time of quiet, or when the time is over; an old server is done when no more mail comes to it.
+---The log is read from its end on; when it is rotated, the new file is read from its beginning. It ends as soon as nothing happened for the time of quiet, or when the time is over; an old server is done when no more mail comes to it.
 ---@param args postfix.watch.args
 ---@return postfix.watch.result
 function postfix.watch(args) end

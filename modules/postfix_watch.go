@@ -17,7 +17,7 @@ import (
 
 // postfixWatchArgs is a Postfix that is looked at for a while. Nothing is changed.
 //
-// The log is read from its end on, also across its rotation. It ends as soon as nothing happened for the time of quiet, or when the
+// The log is read from its end on; when it is rotated, the new file is read from its beginning. It ends as soon as nothing happened for the time of quiet, or when the
 // time is over; an old server is done when no more mail comes to it.
 //
 // # Example
