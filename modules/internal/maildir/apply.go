@@ -76,7 +76,7 @@ func (a *applier) run(ctx context.Context) error {
 		return err
 	}
 	defer w.close()
-	for _, step := range []func(context.Context, writer) error{a.prepare, a.copies, a.links, a.files, a.removes} {
+	for _, step := range []func(context.Context, writer) error{a.prepare, a.copies, a.links, a.files, a.removes, a.settle} {
 		if err := step(ctx, w); err != nil {
 			return err
 		}
@@ -142,6 +142,9 @@ func (a *applier) removes(ctx context.Context, w writer) error {
 	}
 	return w.flush()
 }
+
+// settle gives files the times that they have on the source, once everything is in its place.
+func (a *applier) settle(ctx context.Context, w writer) error { return a.each(ctx, w, &a.p.settle) }
 
 // copies fetches the messages with several transfers at once, so that one sends while another is put in place.
 func (a *applier) copies(ctx context.Context, _ writer) error {

@@ -152,14 +152,18 @@ func (c *comparer) file(n *node) {
 	c.p.Counts.Files++
 	c.touched(n.path)
 	w := work{kind: copyFile, from: n.at, to: n.path, size: n.size, time: n.time, mode: mode}
-	if c.p.o.Mode == Warm && n.time.sec > c.src.now-int64(recent.Seconds()) {
+	if !c.p.o.Mode.adds() && n.time.sec > c.src.now-int64(recent.Seconds()) {
 		w.time = provisional
+		if c.p.o.Mode == Final {
+			c.p.settle.add(work{kind: setAttr, to: n.path, mode: mode, time: n.time})
+		}
 	}
 	c.p.files.add(w)
 }
 
 // provisional is the time of a copy that may be out of date although source and copy had the same size and time when it
-// was made. It differs from every real time, so that the next pass copies the file again.
+// was made. It differs from every real time, so that the next pass copies the file again. A final pass, whose source
+// stands still, gives the real time when all else is done; one that is broken off leaves the file to the next.
 var provisional = stamp{sec: 1}
 
 func (c *comparer) symlink(n *node) {

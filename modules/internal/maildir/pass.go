@@ -64,6 +64,7 @@ type Pass struct {
 	links   worklist // further names of messages
 	files   worklist // control files and other files
 	removes worklist // what goes to the quarantine
+	settle  worklist // times that files get at the end: see provisional
 	record  *manifest
 	known   *known          // late and reverse
 	homes   map[string]bool // of the source
@@ -129,7 +130,7 @@ func Look(ctx context.Context, o Options) (*Pass, error) {
 	if err := c.run(ctx); err != nil {
 		return nil, err
 	}
-	for _, l := range []*worklist{&p.caches, &p.prepare, &p.copies, &p.links, &p.files, &p.removes} {
+	for _, l := range []*worklist{&p.caches, &p.prepare, &p.copies, &p.links, &p.files, &p.removes, &p.settle} {
 		l.seal()
 	}
 	if !o.Mode.adds() {
@@ -306,7 +307,7 @@ func (p *Pass) leave(path, why string) {
 
 // Empty says that there is nothing to do.
 func (p *Pass) Empty() bool {
-	for _, l := range []*worklist{&p.caches, &p.prepare, &p.copies, &p.links, &p.files, &p.removes} {
+	for _, l := range []*worklist{&p.caches, &p.prepare, &p.copies, &p.links, &p.files, &p.removes, &p.settle} {
 		if l.count > 0 {
 			return false
 		}
