@@ -53,7 +53,7 @@ func (c *commandConn) listen() {
 func (c *commandConn) said() string {
 	select {
 	case <-c.quiet:
-	case <-time.After(200 * time.Millisecond):
+	case <-time.After(2 * time.Second):
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
