@@ -63,7 +63,7 @@ runner = {}
 
 ---@class PhaseOptions
 ---@field title? string
----@field gate? string Question that must be answered with yes before the phase begins.
+---@field gate? string|fun(): string Question, or what words it from saved, that must be answered with yes before the phase begins.
 
 ---Begins a phase: the tasks below belong to it.
 ---@param name string

@@ -196,8 +196,12 @@ func (j *job) list(ctx context.Context) error {
 			fmt.Fprintf(&b, "  %s", p.Title)
 		}
 		fmt.Fprintln(&b)
-		if p.Gate != "" {
-			fmt.Fprintf(&b, "  (asks: %s)\n", p.Gate)
+		if p.Asks() {
+			question, err := loaded.program.Question(ctx, p)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, "  (asks: %s)\n", question)
 		}
 		for _, t := range p.Tasks {
 			mark := " "

@@ -149,7 +149,10 @@ func (r *Recipe) ask(l *lua.LState) int {
 // inTask refuses what only a task can do at the top level.
 func (r *Recipe) inTask(l *lua.LState, what string) *thread {
 	t := threadOf(l)
-	if t.mode == declaring {
+	switch t.mode {
+	case asking:
+		r.mistake(l, "cannot call %s here: a gate only puts its question into words; find out in a task before it, and keep it in saved", what)
+	case declaring:
 		r.mistake(l, "cannot call %s here: the top level of a recipe only declares; call it in a task(\"name\", function() … end)", what)
 	}
 	if t.engine == nil {

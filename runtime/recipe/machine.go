@@ -46,6 +46,7 @@ const (
 	siting                // a site file
 	working               // a task, handler or unless
 	undoing               // the undo body of a task
+	asking                // the question of a gate
 )
 
 // thread is the context of a thread of Lua: what the functions that Lua calls need to know of who calls them.

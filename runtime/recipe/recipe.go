@@ -73,10 +73,14 @@ type ParamDecl struct {
 type Phase struct {
 	Name  string
 	Title string
-	Gate  string // question asked before it; empty: none
+	Gate  string // question asked before it; empty: none, or one that is put into words when it is asked
 	At    Position
 	Tasks []*Task
+	gate  any // *lua.LFunction that words the question; nil: it is Gate
 }
+
+// Asks says whether a question stands before the phase.
+func (p *Phase) Asks() bool { return p.Gate != "" || p.gate != nil }
 
 // Task is a named unit of a recipe.
 type Task struct {

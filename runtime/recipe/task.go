@@ -29,7 +29,13 @@ func (r *Recipe) addPhase(l *lua.LState) int {
 	case *lua.LTable:
 		f := fieldsReader{what: fmt.Sprintf("the phase %q", p.Name), table: o}
 		f.known("title", "gate")
-		if p.Title, p.Gate = f.text("title"), f.text("gate"); f.err != nil {
+		p.Title = f.text("title")
+		if fn, ok := o.RawGetString("gate").(*lua.LFunction); ok {
+			p.gate = fn
+		} else {
+			p.Gate = f.text("gate")
+		}
+		if f.err != nil {
 			return r.raise(l, f.err)
 		}
 	default:
@@ -149,6 +155,23 @@ func (r *Recipe) Unless(ctx context.Context, e Engine, t *Task) (reason string, 
 	default:
 		return "", false, &Error{At: t.At, Line: r.Line(t.At), What: fmt.Sprintf("cannot use what unless returned: it must be true, false or a text that says why, not %s", shown(v))}
 	}
+}
+
+// Question is what is asked before a phase. It may depend on what earlier tasks have kept in saved.
+func (r *Recipe) Question(ctx context.Context, p *Phase) (string, error) {
+	if p.gate == nil {
+		return p.Gate, nil
+	}
+	results, err := r.enter(ctx, nil, asking, p.At, p.gate)
+	if err != nil {
+		return "", err
+	}
+	if len(results) == 1 {
+		if question, ok := results[0].(lua.LString); ok && question != "" {
+			return string(question), nil
+		}
+	}
+	return "", &Error{At: p.At, Line: r.Line(p.At), What: fmt.Sprintf("cannot ask before the phase %q: its gate must return a question", p.Name)}
 }
 
 // RunUndo runs the undo body of a task.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,45 @@ func says(t *testing.T, body string) []string {
 		t.Fatal(err)
 	}
 	return e.said
+}
+
+func TestGateThatIsWorded(t *testing.T) {
+	r := mustLoad(t, head+`
+phase "prepare"
+task("Measure", function() saved.seconds = 9 end)
+phase("cutover", { gate = function() return "Mail stops for " .. (saved.seconds or "some") .. " seconds. Now?" end })
+task("Freeze", function() end)
+phase("bad", { gate = function() return nil end })
+task("Never", function() end)
+phase("worse", { gate = function() service { on = hosts.old, name = "x" } end })
+task("Neither", function() end)`)
+	phases := r.Phases()
+	ask := func(i int) string {
+		t.Helper()
+		question, err := r.Question(t.Context(), phases[i])
+		if err != nil {
+			return err.Error()
+		}
+		return question
+	}
+	if phases[0].Asks() || !phases[1].Asks() {
+		t.Errorf("asks before prepare: %v, before cutover: %v", phases[0].Asks(), phases[1].Asks())
+	}
+	if got := ask(1); got != "Mail stops for some seconds. Now?" {
+		t.Errorf("before the measurement: %q", got)
+	}
+	if _, err := r.RunTask(t.Context(), &recorder{}, phases[0].Tasks[0]); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(1); got != "Mail stops for 9 seconds. Now?" {
+		t.Errorf("after it: %q", got)
+	}
+	if got := ask(2); !strings.Contains(got, `cannot ask before the phase "bad": its gate must return a question`) {
+		t.Errorf("a gate without a question: %q", got)
+	}
+	if got := ask(3); !strings.Contains(got, "a gate only puts its question into words") {
+		t.Errorf("a gate that calls a module: %q", got)
+	}
 }
 
 func TestUnless(t *testing.T) {

@@ -146,6 +146,8 @@ func (p *script) RunTask(ctx context.Context, e recipe.Engine, t *recipe.Task) (
 	}
 	return "", p.call(ctx, e, t.Name)
 }
+func (p *script) Question(_ context.Context, ph *recipe.Phase) (string, error) { return ph.Gate, nil }
+
 func (p *script) RunUndo(ctx context.Context, e recipe.Engine, t *recipe.Task) error {
 	return p.call(ctx, e, "undo "+t.Name)
 }

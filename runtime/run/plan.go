@@ -38,7 +38,7 @@ func choose(phases []*recipe.Phase, r *Record, c Choice) ([]part, error) {
 			continue
 		}
 		open := slices.ContainsFunc(p.Tasks, func(t *recipe.Task) bool { return !r.Done(nameOf(t)) })
-		next := part{phase: p, gate: p.Gate != "" && (!open || !r.passed(p.Name))}
+		next := part{phase: p, gate: p.Asks() && (!open || !r.passed(p.Name))}
 		for _, t := range p.Tasks {
 			reached = reached || t.Name == c.From
 			switch {

@@ -12,6 +12,8 @@ type Program interface {
 	Phases() []*recipe.Phase
 	// Handlers are the names of the handlers in the order of the recipe.
 	Handlers() []string
+	// Question is what is asked before a phase, for one that asks.
+	Question(ctx context.Context, p *recipe.Phase) (string, error)
 	// RunTask runs the body of a task. A task whose `unless` says that there is nothing to do is not run; skipped then says why.
 	RunTask(ctx context.Context, e recipe.Engine, t *recipe.Task) (skipped string, err error)
 	// RunUndo runs the undo body of a task.

@@ -61,13 +61,17 @@ func (s *session) phase(ctx context.Context, p part) (err error) {
 
 func (s *session) gate(ctx context.Context, p *recipe.Phase) error {
 	s.enter(scope{phase: p.Name})
+	question, err := s.program.Question(ctx, p)
+	if err != nil {
+		return err
+	}
 	if s.check {
 		e := s.event(Said)
-		e.Text = "would ask before " + p.Name + ": " + p.Gate
+		e.Text = "would ask before " + p.Name + ": " + question
 		s.tell.tell(e)
 		return nil
 	}
-	_, err := s.ask(ctx, s.event(GateAsked), p.Gate)
+	_, err = s.ask(ctx, s.event(GateAsked), question)
 	return err
 }
 
