@@ -133,7 +133,7 @@ func planDNSCheck(ctx context.Context, a *dnsCheckArgs) (*module.Plan, error) {
 		return nil, c.failure("cannot confirm", wrong)
 	default:
 		plan.Changes = []module.Change{{
-			Summary: fmt.Sprintf("wait until every name server of %s says %s, at most %s", domainsOf(wrong), c.want(), a.Wait),
+			Summary: fmt.Sprintf("wait until every name server of %s says %s, at most %s", domainsOf(wrong), c.want(), module.FormatDuration(a.Wait)),
 			Before:  strings.Join(reports(wrong), "\n"), After: c.want(),
 			Wait: true,
 			Apply: func(ctx context.Context, do *module.Apply) error {
@@ -253,7 +253,7 @@ func (c *dnsCheck) wait(ctx context.Context, do *module.Apply, states []*domainS
 			return nil
 		}
 		if !time.Now().Before(deadline) {
-			return c.failure(fmt.Sprintf("cannot wait longer than %s for", c.args.Wait), wrong)
+			return c.failure(fmt.Sprintf("cannot wait longer than %s for", module.FormatDuration(c.args.Wait)), wrong)
 		}
 		do.Progress(module.Progress{
 			Label: fmt.Sprintf("%s: %s", wrong[0].domain, wrong[0].wrong[0]),

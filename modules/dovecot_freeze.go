@@ -224,7 +224,7 @@ func (a *dovecotFreezeArgs) settle(ctx context.Context, do *module.Apply, d *dov
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("cannot freeze Dovecot on %s: after %s there is still left: %s", a.On.Name(), a.Wait, d.describe())
+			return fmt.Errorf("cannot freeze Dovecot on %s: after %s there is still left: %s", a.On.Name(), module.FormatDuration(a.Wait), d.describe())
 		}
 		if !time.Now().Before(kill) {
 			if err := endProcesses(ctx, do.Host(a.On), d.users(), asked); err != nil {

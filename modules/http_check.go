@@ -131,7 +131,7 @@ func planHTTPCheck(ctx context.Context, a *httpCheckArgs) (*module.Plan, error) 
 		return nil, module.Absent(fmt.Errorf("cannot %s: %s", doing, why))
 	}
 	return &module.Plan{Changes: []module.Change{{
-		Summary: fmt.Sprintf("wait until %s answers as wanted, at most %s", a.URL, a.Wait), Before: why, Wait: true,
+		Summary: fmt.Sprintf("wait until %s answers as wanted, at most %s", a.URL, module.FormatDuration(a.Wait)), Before: why, Wait: true,
 		Apply: a.poll,
 	}}}, nil
 }
@@ -144,7 +144,7 @@ func (a *httpCheckArgs) poll(ctx context.Context, do *module.Apply) error {
 			return err
 		}
 		if !time.Now().Before(deadline) {
-			return fmt.Errorf("cannot wait longer than %s for %s: %s", a.Wait, a.URL, why)
+			return fmt.Errorf("cannot wait longer than %s for %s: %s", module.FormatDuration(a.Wait), a.URL, why)
 		}
 		do.Progress(module.Progress{Label: fmt.Sprintf("waiting for %s: %s", a.URL, why)})
 		if err := sleep(ctx, min(a.Interval, max(time.Until(deadline), 0))); err != nil {

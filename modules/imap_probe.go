@@ -106,7 +106,7 @@ func planIMAPProbe(ctx context.Context, a *imapProbeArgs) (*module.Plan, error) 
 		return nil, module.WithHint(a.failed(ctx, doing, fmt.Errorf("the marked mail is not in %s", a.Mailbox)), "wait = \"1m\" would wait for it")
 	default:
 		plan.Moving = true
-		summary := fmt.Sprintf("wait until the marked mail is in %s of %s, at most %s", a.Mailbox, a.User, a.Wait)
+		summary := fmt.Sprintf("wait until the marked mail is in %s of %s, at most %s", a.Mailbox, a.User, module.FormatDuration(a.Wait))
 		if a.Remove {
 			summary += ", and remove it"
 		}
@@ -184,7 +184,7 @@ func (a *imapProbeArgs) await(ctx context.Context, do *module.Apply, server prob
 		}
 		left := a.Wait - time.Since(began)
 		if left <= 0 {
-			return module.WithHint(fmt.Errorf("cannot %s: the marked mail did not arrive in %s within %s", doing, a.Mailbox, a.Wait),
+			return module.WithHint(fmt.Errorf("cannot %s: the marked mail did not arrive in %s within %s", doing, a.Mailbox, module.FormatDuration(a.Wait)),
 				"the mail.log of the server that took it tells where it is; postqueue -p shows whether it waits")
 		}
 		do.Progress(module.Progress{Label: "waiting for the marked mail of " + a.User})

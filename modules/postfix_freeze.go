@@ -188,7 +188,7 @@ func planPostfixFreeze(ctx context.Context, a *postfixFreezeArgs) (*module.Plan,
 	}
 	if p.state.running || p.state.busy {
 		plan.Changes = append(plan.Changes, module.Change{
-			Summary: "deliver what is under way, at most " + a.Wait.String(), Wait: true,
+			Summary: "deliver what is under way, at most " + module.FormatDuration(a.Wait), Wait: true,
 			Apply: func(ctx context.Context, do *module.Apply) error { return p.drain(ctx, do, a.Wait) },
 		}, p.service.change("stop", p.state, "stopped"))
 	}
@@ -253,7 +253,7 @@ func (p *postfixServer) drain(ctx context.Context, do *module.Apply, wait time.D
 			return nil
 		}
 		if time.Now().After(deadline) {
-			err := fmt.Errorf("cannot freeze Postfix on %s: after %s %s still under way", p.view.Name(), wait, isAre(moving, "mail"))
+			err := fmt.Errorf("cannot freeze Postfix on %s: after %s %s still under way", p.view.Name(), module.FormatDuration(wait), isAre(moving, "mail"))
 			return module.WithHint(err, "it takes no mail and goes on delivering; see postqueue -p there, then go on with the same step, or go back with postfix.thaw")
 		}
 		if moving > 0 && !time.Now().Before(kick) {

@@ -115,7 +115,7 @@ func planPostfixWatch(ctx context.Context, a *postfixWatchArgs) (*module.Plan, e
 		return nil, err
 	}
 	return &module.Plan{Moving: true, Output: map[string]any{"queue": q.Messages}, Changes: []module.Change{{
-		Summary: fmt.Sprintf("look at Postfix for at most %s, until nothing happened for %s", a.Time, a.Quiet), Wait: true, Action: true,
+		Summary: fmt.Sprintf("look at Postfix for at most %s, until nothing happened for %s", module.FormatDuration(a.Time), module.FormatDuration(a.Quiet)), Wait: true, Action: true,
 		Apply: func(ctx context.Context, do *module.Apply) error { return a.watch(ctx, do) },
 	}}}, nil
 }

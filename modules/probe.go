@@ -160,7 +160,7 @@ func days(d time.Duration) string {
 	if d >= 48*time.Hour {
 		return fmt.Sprintf("%d days", int(d.Hours()/24))
 	}
-	return d.Round(time.Minute).String()
+	return module.FormatDuration(d.Round(time.Minute))
 }
 
 // certificateOutput is what a recipe gets of a certificate.

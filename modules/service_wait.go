@@ -64,7 +64,7 @@ func (s *service) waitRunning(ctx context.Context, do *module.Apply, verb string
 		case !now.busy:
 			return s.failure(ctx, verb, now.why())
 		case time.Now().After(deadline):
-			return s.failure(ctx, verb, fmt.Sprintf("after %s it is still %s", s.args.Wait, now.detail))
+			return s.failure(ctx, verb, fmt.Sprintf("after %s it is still %s", module.FormatDuration(s.args.Wait), now.detail))
 		default:
 			since = time.Time{}
 			do.Progress(module.Progress{Label: fmt.Sprintf("waiting for %s: %s", s.manager.name(), now.detail)})
@@ -85,7 +85,7 @@ func (s *service) waitStopped(ctx context.Context, do *module.Apply, deadline ti
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return s.failure(ctx, "stop", fmt.Sprintf("after %s it is still %s", s.args.Wait, now.detail))
+			return s.failure(ctx, "stop", fmt.Sprintf("after %s it is still %s", module.FormatDuration(s.args.Wait), now.detail))
 		}
 		do.Progress(module.Progress{Label: fmt.Sprintf("waiting for the end of %s: %s", s.manager.name(), now.detail)})
 		if err := sleep(ctx, pause); err != nil {

@@ -140,7 +140,7 @@ func planWaitFor(ctx context.Context, a *waitForArgs) (*module.Plan, error) {
 		return &module.Plan{Note: a.until()}, nil
 	}
 	return &module.Plan{Changes: []module.Change{{
-		Summary: fmt.Sprintf("wait until %s, at most %s", a.until(), a.Wait),
+		Summary: fmt.Sprintf("wait until %s, at most %s", a.until(), module.FormatDuration(a.Wait)),
 		Before:  why, Wait: true, Apply: a.poll,
 	}}}, nil
 }
@@ -153,7 +153,7 @@ func (a *waitForArgs) poll(ctx context.Context, do *module.Apply) error {
 			return err
 		}
 		if !time.Now().Before(deadline) {
-			return fmt.Errorf("cannot wait longer than %s until %s: %s", a.Wait, a.until(), why)
+			return fmt.Errorf("cannot wait longer than %s until %s: %s", module.FormatDuration(a.Wait), a.until(), why)
 		}
 		do.Progress(module.Progress{Label: fmt.Sprintf("waiting until %s: %s", a.until(), why)})
 		if err := sleep(ctx, min(a.Interval, max(time.Until(deadline), 0))); err != nil {

@@ -403,3 +403,15 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+func TestFormatDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 1500 * time.Millisecond: "1.5s", 90 * time.Second: "1m30s", 5 * time.Minute: "5m", 2 * time.Hour: "2h",
+		time.Hour + 30*time.Minute: "1h30m", time.Hour + 5*time.Second: "1h0m5s", 24 * time.Hour: "1d", 120 * time.Hour: "5d", 25 * time.Hour: "25h",
+	} {
+		text := module.FormatDuration(d)
+		if back, err := module.ParseDuration(text); text != want || err != nil || back != d {
+			t.Errorf("%v is written %q and read %v (%v), not %q", d, text, back, err, want)
+		}
+	}
+}

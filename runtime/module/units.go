@@ -65,6 +65,21 @@ func ParseDuration(s string) (time.Duration, error) {
 	return time.ParseDuration(s)
 }
 
+// FormatDuration writes a duration as people do and as [ParseDuration] reads it: "2h", "1h30m", "90s" as "1m30s", "5d".
+func FormatDuration(d time.Duration) string {
+	if day := 24 * time.Hour; d >= day && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
 // spanOf multiplies, and refuses what no duration can hold: about 292 years, or what is no number.
 func spanOf(n float64, unit time.Duration) (time.Duration, error) {
 	span := n * float64(unit)

@@ -147,6 +147,7 @@ func (s *session) settleTask(end *Event, err error) error {
 	}
 	if !f.told {
 		end.Error, end.Hint, end.Source = f.Error(), f.Hint, f.Source
+		s.add(end.Status) // no step has counted it
 		if f.At != nil {
 			end.At = f.At
 		}

@@ -109,6 +109,7 @@ func (t *Terminal) write(text string) {
 func (t *Terminal) render(e Event) string {
 	switch e.Kind {
 	case RunStart:
+		t.shown, t.times = "", nil // an undo is shown first, and then done: two sessions of one terminal
 		return t.runStart(e)
 	case PhaseStart:
 		t.shown = ""
@@ -126,7 +127,7 @@ func (t *Terminal) render(e Event) string {
 	case StepEnd:
 		return t.stepEnd(e)
 	case Said:
-		return t.heading() + t.said(e.Text)
+		return t.heading() + t.between() + t.said(e.Text)
 	case Warned:
 		return t.heading() + t.wrap(t.paint.warn, "warning", e.Text) + t.hint(e)
 	case RunEnd:
@@ -172,6 +173,15 @@ func (t *Terminal) heading() string {
 	}
 	t.shown = t.task
 	return "\n" + t.paint.strong.Sprint(t.task) + "\n"
+}
+
+// between sets what is said between two tasks apart from the lines of the one before.
+func (t *Terminal) between() string {
+	if t.task == "" && t.shown != "" {
+		t.shown = ""
+		return "\n"
+	}
+	return ""
 }
 
 func (t *Terminal) taskEnd(e Event) string {

@@ -94,7 +94,7 @@ func (t *Terminal) line(status module.Status, hosts, text, took string) string {
 	if status == module.Unknown {
 		label = "later"
 	}
-	head := strings.Repeat(" ", indent) + t.colour(status).Sprint(pad(label, statusWidth)) + pad(hosts, hostWidth)
+	head := strings.Repeat(" ", indent) + t.colour(status).Sprint(column(label, statusWidth)) + pad(hosts, hostWidth)
 	margin := indent + statusWidth + hostWidth
 	if n := utf8.RuneCountInString(hosts); n >= hostWidth {
 		head += " "
@@ -124,15 +124,16 @@ func (t *Terminal) failure(e Event) string {
 		status = module.Failed
 	}
 	var b strings.Builder
-	b.WriteString(strings.Repeat(" ", indent) + t.paint.bad.Sprint(pad(strings.ToUpper(string(status)), statusWidth)))
-	if hosts := hostColumn(e); hosts != "" {
-		b.WriteString(hosts + "  ")
-	}
-	b.WriteString(orElse(e.Title, e.Module) + "\n")
-	for line := range strings.Lines(e.Error) {
-		for _, part := range fold(strings.TrimRight(line, "\n"), t.o.Width-indent-statusWidth, 0) {
-			b.WriteString(strings.Repeat(" ", indent+statusWidth) + part + "\n")
+	label := strings.ToUpper(string(status))
+	switch hosts, name := hostColumn(e), orElse(e.Title, e.Module); {
+	case hosts == "" && name == "":
+		b.WriteString(t.wrap(t.paint.bad, label, e.Error))
+	default:
+		if hosts != "" {
+			name = hosts + "  " + name
 		}
+		b.WriteString(strings.Repeat(" ", indent) + t.paint.bad.Sprint(column(label, statusWidth)) + name + "\n")
+		b.WriteString(t.wrap(t.paint.bad, "", e.Error))
 	}
 	if e.At != nil {
 		b.WriteString(strings.Repeat(" ", indent+statusWidth) + t.paint.dim.Sprint("at "+e.At.String()) + "\n")
@@ -158,8 +159,8 @@ func (t *Terminal) wrap(c *color.Color, label, text string) string {
 	for line := range strings.Lines(text) {
 		for _, part := range fold(strings.TrimRight(line, "\n"), t.o.Width-indent-statusWidth, 0) {
 			head := strings.Repeat(" ", statusWidth)
-			if first {
-				head = c.Sprint(pad(label, statusWidth))
+			if first && label != "" {
+				head = c.Sprint(column(label, statusWidth))
 				first = false
 			}
 			b.WriteString(strings.Repeat(" ", indent) + head + part + "\n")
@@ -168,13 +169,28 @@ func (t *Terminal) wrap(c *color.Color, label, text string) string {
 	return b.String()
 }
 
-// said shows the recipe's own words as they are, indented: a recipe lays out its own tables.
+// said shows the recipe's own words, indented. Sentences are folded; a line that lays out columns stays as it is.
 func (t *Terminal) said(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text + "\n") {
-		b.WriteString(strings.Repeat(" ", indent) + strings.TrimRight(line, "\n") + "\n")
+		line = strings.TrimRight(line, "\n")
+		parts := []string{line}
+		if !strings.Contains(strings.TrimSpace(line), "  ") && !strings.Contains(line, "\t") {
+			parts = fold(line, t.o.Width-indent, 0)
+		}
+		for _, part := range parts {
+			b.WriteString(strings.Repeat(" ", indent) + part + "\n")
+		}
 	}
 	return b.String()
+}
+
+// column is a text in a column of its own: padded, and never without a space behind it.
+func column(s string, width int) string {
+	if s != "" {
+		s += " "
+	}
+	return pad(s, width)
 }
 
 func pad(s string, width int) string {
