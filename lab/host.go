@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"runner/lab/internal/container"
 )
@@ -48,7 +49,9 @@ func (h *Host) Exec(ctx context.Context, argv ...string) (stdout []byte, err err
 	}
 	var out, diag bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &diag
-	if err := cmd.Run(); err != nil {
+	// A daemon that the program started keeps its output open for as long as it lives.
+	cmd.WaitDelay = time.Second
+	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		text := strings.TrimSpace(diag.String())
 		if lines := strings.Split(text, "\n"); len(lines) > 5 {
 			text = strings.Join(lines[len(lines)-5:], "\n")

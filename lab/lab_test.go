@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"runner/lab"
 	"runner/lab/labtest"
@@ -49,6 +50,7 @@ func TestLab(t *testing.T) {
 		{"records change while it runs", recordsChange},
 		{"every user logs in", everyUserLogsIn},
 		{"mail arrives", mailArrives},
+		{"a daemon that is started does not hold its starter", daemonStarted},
 		{"a host outlives a power failure", powerFailure},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.do(t, l) })
@@ -99,6 +101,19 @@ func serves(t *testing.T, l *lab.Lab) {
 				t.Errorf("%s: %s: %s", h.Host.Name, service, problem)
 			}
 		}
+	}
+}
+
+func daemonStarted(t *testing.T, l *lab.Lab) {
+	old, err := l.Host("old")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	out, err := old.Exec(ctx, "sh", "-c", "sleep 60 & echo started")
+	if err != nil || string(out) != "started\n" || ctx.Err() != nil {
+		t.Errorf("%q, %v, %v", out, err, ctx.Err())
 	}
 }
 

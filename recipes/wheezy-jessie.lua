@@ -1,11 +1,12 @@
 -- Moves a live mail server (Postfix, Dovecot, MySQL: the ISPmail set-up) from an old Debian host to a new one.
 --
--- The new server was installed by the guide and works; this moves the accounts and the mails. Nobody is cut off until the
--- phase "cutover", and that takes about as long as the last few minutes' mail takes to copy. Everything can be run twice.
+-- The new server was installed by the guide and works; this moves the accounts and the mails. Users notice nothing until the
+-- phase "cutover", and that takes about as long as copying the mail of the last few minutes. Everything can be run twice.
 --
---   runner --check recipes/wheezy-jessie.lua     what would happen
---   runner recipes/wheezy-jessie.lua             goes on with the next phase, and asks before the ones that matter
---   runner undo                                  after the freeze: the old server serves again
+--   runner --check recipes/wheezy-jessie.lua                 what would happen
+--   runner recipes/wheezy-jessie.lua --phase prepare         copy, while the old server goes on; on as many days as you like
+--   runner recipes/wheezy-jessie.lua                         all that is left to do; asks before what matters
+--   runner undo                                              until the new server has taken over: the old one serves again
 
 recipe {
   name  = "Wheezy to Jessie mail server",
@@ -20,15 +21,18 @@ recipe {
     database   = { default = "mailserver", help = "control database, on both servers" },
     vmail      = { default = "/var/vmail", help = "root of all mailboxes, on both servers" },
     max_delete = { default = "5%", help = "most messages that the last pass may take away on the new server" },
+    downtime   = { default = "20s", help = "copy again before the cut-over until the last pass is forecast to take no longer" },
     resolver   = { default = "", help = "name server to ask instead of the system's" },
     dns_wait   = { default = "2h", help = "how long to wait for the new MX records" },
+    watch      = { default = "10m", help = "how long to look at the logs after the switch, if mail keeps coming" },
     backups    = { default = "/var/backups/runner", help = "where the last backup of the old server goes, on that server" },
   },
 }
 
 local old, new = hosts.old, hosts.new
 
--- Where the old accounts wait until the new server takes over. Its own accounts are not touched by that.
+-- Where the old accounts wait until the new server takes over. Its own accounts are not touched by that, and until then it knows
+-- nothing of the domains that move: it cannot take their mail by accident.
 local staged = params.database .. "_moving"
 
 -- The old tables hold bare MD5 hashes; the new Dovecot expects SHA256 unless a hash says what it is. Only a bare hash gets the
@@ -38,14 +42,17 @@ local marked_password = {
   value = "CASE WHEN password REGEXP '^[0-9a-fA-F]{32}$' THEN CONCAT('{PLAIN-MD5}', password) ELSE password END",
 }
 
+local function ask_database(host, title, sql)
+  return mysql.query { on = host, database = params.database, title = title, sql = sql }
+end
+
 local list -- of the domains, once it is known
 local function domains()
   if #params.domains > 0 then return params.domains end
   if list then return list end
   list = {}
-  local found = mysql.query { on = old, database = params.database, title = "domains of the old server",
-                              sql = "SELECT DISTINCT LOWER(name) AS name FROM virtual_domains ORDER BY 1" }
-  for _, row in ipairs(found.rows) do list[#list + 1] = row.name end
+  for _, row in ipairs(ask_database(old, "domains of the old server",
+    "SELECT DISTINCT LOWER(name) AS name FROM virtual_domains ORDER BY 1").rows) do list[#list + 1] = row.name end
   if #list == 0 then fail("there is no domain in " .. params.database .. " on the old server") end
   return list
 end
@@ -73,33 +80,56 @@ end
 phase("check", { title = "look at both servers, change nothing" })
 
 task("See that the old server can be moved", function()
-  local found = mysql.query { on = old, database = params.database, title = "accounts with an unknown password scheme",
-    sql = "SELECT email FROM virtual_users WHERE password NOT REGEXP '^[0-9a-fA-F]{32}$' AND password NOT LIKE '{%}%' AND password NOT LIKE '$%'" }
-  if found.count > 0 then
-    fail(found.count .. " accounts have a password that Dovecot will not know what to do with, such as " .. found.first.email)
+  local unknown = ask_database(old, "accounts with an unknown password scheme",
+    "SELECT email FROM virtual_users WHERE password NOT REGEXP '^[0-9a-fA-F]{32}$' AND password NOT LIKE '{%}%' AND password NOT LIKE '$%'")
+  if unknown.count > 0 then
+    fail(unknown.count .. " accounts have a password that Dovecot will not know what to do with, such as " .. unknown.first.email)
   end
-  found = mysql.query { on = old, database = params.database, title = "domains that are there twice",
-    sql = "SELECT LOWER(name) AS name FROM virtual_domains GROUP BY LOWER(name) HAVING COUNT(*) > 1" }
-  if found.count > 0 then fail("the domain " .. found.first.name .. " is in virtual_domains twice; join the two first") end
+  local twice = ask_database(old, "domains that are there twice",
+    "SELECT LOWER(name) AS name FROM virtual_domains GROUP BY LOWER(name) HAVING COUNT(*) > 1")
+  if twice.count > 0 then fail("the domain " .. twice.first.name .. " is in virtual_domains twice; join the two first") end
   command { on = old, argv = { "test", "-d", params.vmail }, reads = true, title = "mailboxes in " .. params.vmail }
 end)
 
-task("See that the new server is ready", function()
-  mysql.query { on = new, database = params.database, title = "control database", sql = "SELECT COUNT(*) AS users FROM virtual_users" }
+task("See that the new server is ready", { unless = moved }, function()
+  ask_database(new, "control database", "SELECT COUNT(*) AS users FROM virtual_users")
   command { on = new, argv = { "id", "-u", "vmail" }, reads = true, title = "user vmail" }
-  local at_home = command { on = new, argv = { "postconf", "-h", "mydestination" }, reads = true, title = "domains that are not virtual" }
+  local at_home = postconf { on = new, get = { "mydestination" }, title = "domains that are not virtual" }.values.mydestination
   for _, domain in ipairs(domains()) do
-    if (" " .. at_home.stdout:gsub("[,%s]+", " ") .. " "):find(" " .. domain .. " ", 1, true) then
+    if (" " .. at_home:gsub("[,%s]+", " ") .. " "):find(" " .. domain .. " ", 1, true) then
       fail(domain .. " is in mydestination on the new server: its mail would go to local users, not to the mailboxes")
     end
   end
+  port_check { on = new, open = { 25, 143 } }
 end)
 
-task("See that there is room", function()
+task("See that there is room", { unless = moved }, function()
+  -- -l: a mail with two links counts twice, as it may on the new server.
   local used = command { on = old, argv = { "du", "-slk", params.vmail }, reads = true, title = "size of the mailboxes" }
+  local files = command { on = old, argv = { "sh", "-c", 'find "$1" | wc -l', "sh", params.vmail }, reads = true, title = "number of files" }
   local free = command { on = new, argv = { "df", "-Pk", params.vmail }, reads = true, title = "free space" }
-  local need, have = tonumber(used.stdout:match("^%d+")), tonumber(free.lines[2]:match("%s%d+%s+%d+%s+(%d+)"))
-  if need * 1.1 > have then fail(("the mailboxes need %d MiB and the new server has %d MiB free"):format(need / 1024, have / 1024)) end
+  local inodes = command { on = new, argv = { "df", "-Pi", params.vmail }, reads = true, title = "free inodes" }
+  local function available(df) return tonumber(df.lines[2]:match("%s%d+%s+%d+%s+(%d+)")) end
+  local need, have = tonumber(used.stdout:match("^%d+")) * 1.1, available(free)
+  if need > have then fail(("the mailboxes need %d MiB and the new server has %d MiB free"):format(need / 1024, have / 1024)) end
+  need, have = tonumber(files.stdout) * 1.1, available(inodes) -- no number: a file system that makes inodes as it needs them
+  if have and have > 0 and need > have then fail(("the mailboxes have %d files and the new server has %d inodes free"):format(need, have)) end
+end)
+
+task("Compare the clocks", function()
+  local apart = math.abs(facts { on = old }.skew_seconds - facts { on = new }.skew_seconds)
+  if apart > 30 then say(("The clocks of the two servers are %d seconds apart. Set them right: logs and mails will be compared."):format(apart)) end
+end)
+
+task("Look at the MX records", { unless = moved }, function()
+  local ttl = 0
+  for name, zone in pairs(dns_check { domains = domains(), resolver = params.resolver }.domains) do
+    if #zone.mx == 0 then say(name .. " has no MX record.") end
+    ttl = math.max(ttl, zone.ttl or 0)
+  end
+  if ttl > 300 then
+    say(("Others may remember the MX records for %d minutes. Lower their TTL to 60 seconds now, and cut over after that time."):format(ttl / 60))
+  end
 end)
 
 ----------------------------------------------------------------------------------------------------------------------
@@ -111,33 +141,44 @@ task("Copy the accounts", { unless = moved }, function()
 end)
 
 task("Copy the mails", { unless = moved }, function()
-  local pass = copy_mails("warm")
-  if pass.next_pass_seconds then say(("The next pass would take about %d seconds."):format(math.ceil(pass.next_pass_seconds))) end
+  local copied = maildir_sync.converge { from = old, to = new, path = params.vmail, domains = domains(), ["until"] = params.downtime }
+  saved.last_pass = math.ceil(copied.next_pass_seconds)
+end)
+
+----------------------------------------------------------------------------------------------------------------------
+phase("rehearse", { title = "try the new server before anybody depends on it" })
+
+-- It is asked by the old server, since to itself it would relay anything.
+task("Talk to the new server", { unless = moved }, function()
+  smtp_probe { on = old, address = params.mx }
+  tls_check { on = new, port = 143, trusted = false }
+end)
+
+-- Whatever is wrong with the new server then costs a delay and not a mail: what would bounce waits in its queue.
+task("Spread the safety net", { unless = moved, undo = function()
+  postconf { on = new, set = { soft_bounce = "no" }, reload = true }
+end }, function()
+  postconf { on = new, set = { soft_bounce = "yes" }, reload = true }
 end)
 
 ----------------------------------------------------------------------------------------------------------------------
 phase("cutover", {
   title = "the old server stops, the new one takes over",
-  gate  = "Mail stops now, for about as long as the last pass took. Did you tell your users?",
+  gate  = function()
+    return "The old server stops now. Accounts and the last mails are copied and compared, then the new server takes over: "
+      .. (saved.last_pass and ("nobody gets or reads mail for about %d seconds. "):format(saved.last_pass + 5) or "the copy has not been timed yet. ")
+      .. "Until it has taken over `runner undo` lets the old server go on. Did you tell your users?"
+  end,
 })
 
--- Postfix is told to accept nothing more and to finish what it has: cutting off a delivery would deliver that mail twice.
--- Then Dovecot stops, and with it every process that could still write to a mailbox: under SysV init they live on for half a minute.
-task("Freeze the old server", {
-  unless = moved,
-  undo = function()
-    postconf { on = old, unset = { "master_service_disable" } }
-    service { on = old, name = "dovecot", state = "started" }
-    service { on = old, name = "postfix", state = "restarted" }
-  end,
-}, function()
-  service { on = old, name = "postfix", state = "started" }
-  postconf { on = old, set = { master_service_disable = "inet" }, reload = true }
-  command { on = old, argv = { "postqueue", "-f" }, title = "deliver what is queued" }
-  wait_for { on = old, wait = "5m", title = "deliveries under way",
-             command = { "sh", "-c", "cd /var/spool/postfix && test -z \"$(find incoming active maildrop -type f)\"" } }
-  service { on = old, name = "postfix", state = "stopped", processes = { "dovecot-lda", "deliver" } }
-  service { on = old, name = "dovecot", state = "stopped", processes = { "/usr/lib/dovecot/" } }
+-- A delivery that is cut off is made again later, and the mail is there twice. A Dovecot that was only told to stop lets users
+-- change mailboxes for half a minute more. So both are told to stop, and waited for.
+task("Freeze the old server", { unless = moved, undo = function()
+  dovecot.thaw { on = old }
+  postfix.thaw { on = old }
+end }, function()
+  postfix.freeze { on = old }
+  dovecot.freeze { on = old, path = params.vmail }
 end)
 
 task("Copy the last changes", { unless = moved }, function()
@@ -149,15 +190,12 @@ task("Compare both servers", { unless = moved }, function()
   maildir_sync.verify { from = old, to = new, path = params.vmail, domains = domains() }
 end)
 
--- Whatever is wrong with the new server now costs a delay and not a mail: what would bounce waits in its queue.
-task("Spread the safety net", { unless = moved, undo = function()
-  postconf { on = new, set = { soft_bounce = "no" }, reload = true }
+task("Let the new server take over", { undo = function()
+  if moved() then
+    fail("the new server has taken over and may have mail that the old one has not; to go back, freeze the new server, "
+      .. "bring its mail back with maildir_sync { mode = \"reverse\" }, and thaw the old one")
+  end
 end }, function()
-  postconf { on = new, set = { soft_bounce = "yes" }, reload = true }
-end)
-
--- From here on going back means copying back: new mail arrives on the new server.
-task("Let the new server take over", function()
   if not moved() then
     mysql.merge { on = new, from_database = staged, database = params.database, domains = params.domains, prune = true, backup = true }
     maildir_sync.live { on = new, target = params.vmail, domains = domains() }
@@ -166,54 +204,58 @@ task("Let the new server take over", function()
   service { on = new, name = "postfix", state = "started", enabled = true }
 end)
 
-task("See that every account works", function()
-  local accounts = mysql.query { on = new, database = params.database, title = "accounts", sql = "SELECT email FROM virtual_users ORDER BY email" }
-  local argv = { "doveadm", "user" }
-  for _, row in ipairs(accounts.rows) do argv[#argv + 1] = row.email end
-  if accounts.count > 0 then command { on = new, argv = argv, reads = true, title = "Dovecot knows every account" } end
+-- Until all the world has seen the new MX records mail still comes to the old server. It passes it on at once.
+task("Let the old server forward", function()
+  postfix.forward { on = old, to = params.mx }
+  postfix.thaw { on = old }
 end)
 
--- Until all the world has seen the new MX records mail still comes to the old server. It passes it on at once.
-task("Let the old server forward", { unless = function()
-  local now = postconf { on = old, get = { "virtual_transport" } }
-  return now.values.virtual_transport:find(params.mx, 1, true) and "it does"
-end }, function()
-  postconf { on = old, set = { virtual_transport = ("smtp:[%s]:25"):format(params.mx), smtpd_sasl_auth_enable = "no" },
-             unset = { "master_service_disable" } }
-  service { on = old, name = "postfix", state = "started" }
+task("See that Dovecot knows every account", function()
+  dovecot.accounts { on = new, database = params.database, path = params.vmail, domains = domains() }
 end)
 
 ----------------------------------------------------------------------------------------------------------------------
 phase("watch", { title = "the MX records change" })
 
 task("Switch the MX records", function()
-  local list = domains()
   say("These domains get the MX record " .. params.mx .. " now, where you keep their zones:")
-  for _, domain in ipairs(list) do say(("  %-40s MX  10 %s."):format(domain .. ".", params.mx)) end
-  dns_check { domains = list, mx = params.mx, wait = params.dns_wait, resolver = params.resolver }
+  for _, domain in ipairs(domains()) do say(("  %s MX 10 %s."):format(domain .. ".", params.mx)) end
+  dns_check { domains = domains(), mx = params.mx, wait = params.dns_wait, resolver = params.resolver }
+end)
+
+task("Watch the mail", function()
+  local seen = postfix.watch { on = new, time = params.watch, quiet = "5s" }
+  say(("The new server took %d mails, delivered %d and put off %d; %d wait in its queue."):format(seen.received, seen.sent, seen.deferred, seen.queue))
 end)
 
 ----------------------------------------------------------------------------------------------------------------------
 phase("finish", {
   title = "some days later",
-  gate  = "Does mail come in and go out on the new server, and is its queue clean? Then mail that cannot be delivered may bounce again.",
+  gate  = "Mail that cannot be delivered bounces again from now on, the old server is backed up, and what waited on the new one for the "
+    .. "move is removed. This can wait for days. Does mail come in and go out, and is the queue of the new server clean?",
 })
 
-task("Fetch what still reached the old server", function() copy_mails("late") end)
+task("Fetch what still reached the old server", function()
+  local late = copy_mails("late")
+  if late.copied > 0 then say(("%d mails had still been delivered on the old server. They are on the new one now."):format(late.copied)) end
+end)
 
 task("Take the safety net away", function()
   postconf { on = new, set = { soft_bounce = "no" }, reload = true }
 end)
 
 task("Back up the old server", function()
-  local name = params.backups .. "/last-of-the-old-server.tar.gz"
   file { on = old, path = params.backups, state = "directory", mode = "0700" }
-  command { on = old, creates = name, title = "mailboxes and configuration",
-            argv = { "sh", "-c", 'umask 077; tar -czf "$1.part" -C / etc "${2#/}" && mv "$1.part" "$1"', "sh", name, params.vmail } }
+  archive { from = old, path = params.backups .. "/last-of-the-old-server.tar.gz", paths = { "/etc", params.vmail } }
   local dump = params.backups .. "/last-of-" .. params.database .. ".sql.gz"
   if command { on = old, argv = { "test", "-s", dump }, reads = true, ok = { 0, 1 }, title = "dump" }.status ~= 0 then
     mysql.dump { on = old, database = params.database, path = dump }
   end
-  say("The last backup of the old server is in " .. params.backups .. " there. Copy it away before you switch the server off.")
 end)
 
+task("Tidy up", function()
+  mysql.database { on = new, name = staged, state = "absent", backup = false }
+  local left = postfix.queue { on = old }.messages
+  if left > 0 then say(("%d mails wait in the queue of the old server (postqueue -p); let it run until they are gone."):format(left)) end
+  say("The last backup of the old server is in " .. params.backups .. " there. Copy it elsewhere; then the old server may be powered off.")
+end)
