@@ -1,0 +1,113 @@
+package recipes_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"runner/lab"
+	"runner/lab/labtest"
+)
+
+var wheezyDomains = []string{"example.org", "example.com", "kanzlei.example", "verein.example"}
+
+// TestWheezyJessie moves a server as an operator would in a night that does not go smoothly: he looks, copies, freezes the old
+// server, loses heart and goes back, and does it the next night.
+func TestWheezyJessie(t *testing.T) {
+	l := labtest.Open(t, labtest.Options{Name: "e2e", Network: "198.18.7.0/24"})
+	m := begin(t, l, "wheezy-jessie.lua")
+
+	before := snapshot(t, l)
+	if out, status := m.run("--check", "--yes"); status != 0 && !strings.Contains(out, "cannot tell") {
+		t.Errorf("--check: exit status %d\n%s", status, out)
+	}
+	same(t, "--check", before, snapshot(t, l))
+
+	m.must("--yes", "--phase", "check")
+	same(t, "the phase check", before, snapshot(t, l))
+	m.must("--yes", "--phase", "prepare")
+	m.must("--yes", "--phase", "rehearse")
+	m.must("--yes", "--only", "Freeze the old server")
+	old := labtest.Host(t, l, "old")
+	if frozen := serving(t, old); frozen != "" {
+		t.Errorf("the old server is frozen and serves at %s", frozen)
+	}
+	if out, status := m.command("undo", "--yes", "--state", m.state); status != 0 {
+		t.Fatalf("undo: exit status %d\n%s", status, out)
+	}
+	if frozen := serving(t, old); frozen != "25 143 " {
+		t.Errorf("after undo the old server serves at %q", frozen)
+	}
+	if bounce := labtest.Exec(t, labtest.Host(t, l, "new"), "postconf", "-h", "soft_bounce"); bounce != "no\n" {
+		t.Errorf("after undo soft_bounce is %q on the new server", bounce)
+	}
+
+	m.operator(wheezyDomains...)
+	m.must("--yes", "--restart")
+	m.proved()
+	m.again()
+	m.proved()
+	if out, status := m.command("undo", "--yes", "--state", m.state); status == 0 || !strings.Contains(out, "the new server has taken over") {
+		t.Errorf("undo after the new server has taken over: exit status %d\n%s", status, out)
+	}
+}
+
+var taskLine = regexp.MustCompile(`(?m)^[ *]  ([A-Z].*?)(?:  \(undo\))?$`)
+
+// TestWheezyJessieInPieces runs every task by itself.
+func TestWheezyJessieInPieces(t *testing.T) {
+	l := labtest.Open(t, labtest.Options{Name: "e2er", Network: "198.18.8.0/24"})
+	m := begin(t, l, "wheezy-jessie.lua")
+	m.operator(wheezyDomains...)
+	// Every task is a run of its own, as if the runner had been killed after each and resumed on another day.
+	list := m.must("--list")
+	tasks := 0
+	for _, line := range taskLine.FindAllStringSubmatch(list, -1) {
+		tasks++
+		m.must("--yes", "--only", line[1])
+	}
+	if tasks < 15 {
+		t.Fatalf("only %d tasks were found in\n%s", tasks, list)
+	}
+	m.proved()
+	m.again()
+}
+
+// serving tells at which of the ports of a mail server a host takes connections.
+func serving(t *testing.T, h *lab.Host) string {
+	t.Helper()
+	return labtest.Exec(t, h, "bash", "-c", `for p in 25 143; do (exec 3<>/dev/tcp/127.0.0.1/$p) 2>/dev/null && printf "$p "; done; true`)
+}
+
+// snapshot describes what must not change on either server while a recipe only looks: files, database rows, settings, processes
+// of services.
+func snapshot(t *testing.T, l *lab.Lab) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, name := range []string{"old", "new"} {
+		h := labtest.Host(t, l, name)
+		all[name+" files"] = labtest.Exec(t, h, "sh", "-c", `find /etc /var/vmail /var/backups /root /var/spool/postfix/deferred /usr/local -xdev -printf '%p %s %T@ %C@ %m %u\n' | sort`)
+		all[name+" rows"] = labtest.Exec(t, h, "mysql", "-h127.0.0.1", "-u"+l.DatabaseUser, "-p"+l.DatabasePassword, "-N", l.Database, "-e",
+			"SHOW TABLES; CHECKSUM TABLE virtual_users, virtual_domains, virtual_aliases; SHOW CREATE TABLE virtual_users")
+		all[name+" services"] = labtest.Exec(t, h, "sh", "-c", `pgrep -x 'master|dovecot' | sort`)
+	}
+	return all
+}
+
+func same(t *testing.T, what string, before, after map[string]string) {
+	t.Helper()
+	for name := range before {
+		if before[name] != after[name] {
+			t.Errorf("%s changed the %s", what, name)
+			was := map[string]bool{}
+			for line := range strings.Lines(before[name]) {
+				was[line] = true
+			}
+			for line := range strings.Lines(after[name]) {
+				if !was[line] {
+					t.Logf("now: %s", line)
+				}
+			}
+		}
+	}
+}
