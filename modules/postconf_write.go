@@ -21,7 +21,19 @@ func (p *postconfPlan) write(ctx context.Context, h *host.Host, name string) err
 	if err != nil {
 		return fmt.Errorf("cannot set %s on %s: %w", name, h.Name(), postfixError(err))
 	}
-	return nil
+	return p.age(ctx, h)
+}
+
+// age makes main.cf five seconds older than it is. A program of Postfix that finds main.cf changed within the last second or
+// so waits until it is older, lest it was written in part (dict_load_file_xt in src/util/dict.c): postconf would, and after a
+// reload each process that serves mail, at a time when mail may stand still. Here it is always replaced in one piece.
+func (p *postconfPlan) age(ctx context.Context, h *host.Host) error {
+	_, err := h.RunCommand(ctx, host.Script(postfixRun, "touch", "-d", "5 seconds ago", path.Join(p.now.dir, "main.cf")))
+	var exit *host.ExitError
+	if errors.As(err, &exit) { // then it takes two seconds longer
+		return nil
+	}
+	return err
 }
 
 // remove takes a parameter out of main.cf. It edits the file itself: `postconf -X` came with Postfix 2.10.
@@ -39,7 +51,7 @@ func (p *postconfPlan) remove(ctx context.Context, h *host.Host, name string) er
 	if err := h.WriteFile(ctx, file, []byte(main.String()), host.Attr{Mode: info.Mode.Perm(), UID: info.UID, GID: info.GID}); err != nil {
 		return fmt.Errorf("cannot unset %s on %s: %w", name, h.Name(), why(err))
 	}
-	return nil
+	return p.age(ctx, h)
 }
 
 func (p *postconfPlan) reload(ctx context.Context, h *host.Host) error {

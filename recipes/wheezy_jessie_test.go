@@ -86,7 +86,7 @@ func snapshot(t *testing.T, l *lab.Lab) map[string]string {
 	all := map[string]string{}
 	for _, name := range []string{"old", "new"} {
 		h := labtest.Host(t, l, name)
-		all[name+" files"] = labtest.Exec(t, h, "sh", "-c", `find /etc /var/vmail /var/backups /root /var/spool/postfix/deferred /usr/local -xdev -printf '%p %s %T@ %C@ %m %u\n' | sort`)
+		all[name+" files"] = labtest.Exec(t, h, "sh", "-c", `find /etc /var/vmail /var/backups /root /var/spool/postfix/deferred /usr/local -xdev \( -type d -printf '%p %T@ %m %u\n' \) -o -printf '%p %s %T@ %C@ %m %u\n' | sort`)
 		all[name+" rows"] = labtest.Exec(t, h, "mysql", "-h127.0.0.1", "-u"+l.DatabaseUser, "-p"+l.DatabasePassword, "-N", l.Database, "-e",
 			"SHOW TABLES; CHECKSUM TABLE virtual_users, virtual_domains, virtual_aliases; SHOW CREATE TABLE virtual_users")
 		all[name+" services"] = labtest.Exec(t, h, "sh", "-c", `pgrep -x 'master|dovecot' | sort`)
