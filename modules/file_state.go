@@ -26,8 +26,9 @@ func (w *fileWork) planAbsent(ctx context.Context) ([]module.Change, error) {
 			return nil, fmt.Errorf("cannot look into %s on %s: %w", w.path, w.view.Name(), why(err))
 		}
 		if len(entries) > 0 && !w.args.Recurse {
-			return nil, module.WithHint(fmt.Errorf("cannot remove the folder %s on %s: it is not empty (%s)", w.path, w.view.Name(), firstNames(entries)),
-				"recurse = true removes it with all that is in it")
+			// Absent: an earlier step may be the one that empties it.
+			return nil, module.Absent(module.WithHint(fmt.Errorf("cannot remove the folder %s on %s: it is not empty (%s)", w.path, w.view.Name(), firstNames(entries)),
+				"recurse = true removes it with all that is in it"))
 		}
 		if len(entries) > 0 {
 			if err := removable(w.path); err != nil {

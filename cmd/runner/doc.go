@@ -27,9 +27,9 @@ func newDocCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doc [MODULE]",
 		Short: "Show what a recipe can call",
-		Long: `Without MODULE lists the modules; with it shows the module's arguments and results.
---markdown writes the whole reference, --types declarations for editors with the
-Lua language server.`,
+		Long: `Without MODULE lists the modules; with it shows the module's arguments and
+results. --markdown writes the whole reference, --types declarations for editors
+with the Lua language server.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return &run.Failure{Err: fmt.Errorf("cannot show several modules at once: %s", quoted(args)), Code: run.ExitRecipe, Hint: c.CommandPath() + " lists them"}

@@ -13,7 +13,8 @@ func newHistoryCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "history [RUN]",
 		Short: "List the recorded runs, or what happened in one of them",
-		Long:  "Lists the recorded runs, newest last. With the id of a run, or the beginning of one: everything that happened in it.",
+		Long:  `Lists the recorded runs, newest last. With the id of a run, or the beginning of
+one: everything that happened in it.`,
 		Args:  atMostOne("the id of a run"),
 		RunE: func(c *cobra.Command, args []string) error {
 			state, err := f.recordedState()

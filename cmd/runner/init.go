@@ -18,9 +18,9 @@ func newInitCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "init DIR --from RECIPE",
 		Short: "Make a folder with a recipe and a site file of your own",
-		Long: `Makes DIR with a copy of the recipe and a site.lua in which every host and parameter that
-the recipe knows stands with its explanation, to be filled in. Files that are there
-already are left as they are.`,
+		Long: `Makes DIR with a copy of the recipe and a site.lua in which every host and
+parameter that the recipe knows stands with its explanation, to be filled in.
+Files that are there already are left as they are.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return nil

@@ -17,17 +17,19 @@ import (
 	"runner/lab"
 )
 
-const labHelp = `The rehearsal lab: throw-away Debian mail servers on this machine, to try a move on.
+const labHelp = `The rehearsal lab: throw-away Debian mail servers on this machine, to try a move
+on.
 
-Host old is a mail server in the shape that the ISPmail tutorial for Wheezy gave it,
-with users and mail; host new is one in Jessie's shape; host dns is authoritative for
-their domains. They see each other and this machine, and nothing else. Needs root.
+Host old is a mail server in the shape that the ISPmail tutorial for Wheezy gave
+it, with users and mail; host new is one in Jessie's shape; host dns is
+authoritative for their domains. They see each other and this machine, and
+nothing else. Needs root.
 
-  runner lab up                                  set it up (minutes the first time, then seconds)
-  runner lab shell old                           look around as root
+  runner lab up          set it up (minutes the first time, then seconds)
+  runner lab shell old   look around as root
   runner lab dns set mx example.org mail-new.example.net --ttl 60
-  runner lab reset                               back to the seeded state
-  runner lab down                                remove it; the cache stays`
+  runner lab reset       back to the seeded state
+  runner lab down        remove it; the cache stays`
 
 // newLabCommand is runner lab.
 func newLabCommand() *cobra.Command {
@@ -204,6 +206,7 @@ func labShellCommand(o *lab.Options) *cobra.Command {
 func labBootHostCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "boot-host STAGE",
+		Short:  "A step of booting a host of the lab",
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
 		Run:    func(*cobra.Command, []string) { lab.MaybeBootHost() },

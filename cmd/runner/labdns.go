@@ -21,7 +21,7 @@ func labDNSCommand(o *lab.Options) *cobra.Command {
 	var ttl uint32
 	set := &cobra.Command{
 		Use:   "set TYPE NAME VALUE...",
-		Short: "Replace the records of a type: set mx example.org mail-new.example.net",
+		Short: "Replace records: set mx example.org mail-new.example.net",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 3 {
 				return fmt.Errorf("cannot set a record: a type, a name and a value are needed, such as: set mx example.org mail-new.example.net")
@@ -51,7 +51,7 @@ func labDNSCommand(o *lab.Options) *cobra.Command {
 	}
 	change := &cobra.Command{
 		Use:   "ttl SECONDS [ZONE...]",
-		Short: "Set the TTL of every record of the zones; without one, of all mail domains",
+		Short: "Set the TTL of all records of the zones, or of all mail domains",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			var seconds uint32
@@ -67,7 +67,7 @@ func labDNSCommand(o *lab.Options) *cobra.Command {
 	}
 	show := &cobra.Command{
 		Use:   "show [ZONE...]",
-		Short: "Show zones as the server serves them; without one, those of the mail domains",
+		Short: "Show zones, or those of all mail domains, as they are served",
 		RunE:  func(c *cobra.Command, args []string) error { return showZones(c, o, args) },
 	}
 	c.AddCommand(show, set, unset, change)

@@ -10,11 +10,12 @@ import (
 	"runner/runtime/run"
 )
 
-const proveHelp = `Holds the new server of the lab against the old one after a move, trusting nothing that the
-move reported: over IMAP as every user with the old password (content, UIDs, UIDVALIDITY, flags,
-keywords, dates, subscriptions), on disk (owner, mode, time, scripts), in the control database,
-and by sending mail to the new server. The domain that stood on the new server before must be
-as it was: let it be remembered before the move.
+const proveHelp = `Holds the new server of the lab against the old one after a move, trusting
+nothing that the move reported: over IMAP as every user with the old password
+(content, UIDs, UIDVALIDITY, flags, keywords, dates, subscriptions), on disk
+(owner, mode, time, scripts), in the control database, and by sending mail to
+the new server. The domain that stood on the new server before must be as it
+was: let it be remembered before the move.
 
   runner lab prove --remember
   runner --yes --site /var/lib/runner-lab/site.lua recipes/wheezy-jessie.lua

@@ -13,8 +13,9 @@ func newResumeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "resume [RUN]",
 		Short: "Go on with the last run, at the first task that is not done",
-		Long: `Goes on with the last run, or the one with the given id, at the first task that is not
-done: with its parameters, with what its tasks saved, and with the handlers that wait.
+		Long: `Goes on with the last run, or the one with the given id, at the first task that
+is not done: with its parameters, with what its tasks saved, and with the
+handlers that wait.
 Secrets that were given with --param are not recorded: give them again.`,
 		Args: atMostOne("the id of a run"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -52,7 +53,11 @@ func (f *flags) recordedJob(c *cobra.Command, id string) (*job, error) {
 	}
 	r, err := state.Read(id)
 	if err != nil {
-		return nil, &run.Failure{Err: err, Code: run.ExitRecipe, Hint: "runner history lists the runs; a new one is begun with: runner RECIPE"}
+		f := &run.Failure{Err: err, Code: run.ExitRecipe}
+		if id == "" {
+			f.Hint = "a new run is begun with: runner RECIPE"
+		}
+		return nil, f
 	}
 	src, err := again(r, state, stock())
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -10,17 +11,18 @@ import (
 
 const longHelp = `runner runs recipes: Lua programs that set up, change and move servers over SSH.
 
-A recipe is a file, or the name of a recipe that comes with runner. The hosts and
-parameters stand in site.lua, beside the recipe or in the current folder.
+A recipe is a file, or the name of a recipe that comes with runner. The hosts
+and parameters stand in site.lua, beside the recipe or in the current folder.
 
-  runner --check mail.lua      what would be done; nothing is changed
-  runner mail.lua              do it: the next phase that is not finished, and on
-  runner resume                go on where the last run ended
-  runner undo                  go back
+  runner --check mail.lua    what would be done; nothing is changed
+  runner mail.lua            do it: the next phase that is not finished, and on
+  runner resume              go on where the last run ended
+  runner undo                go back
 
-Exit codes: 0 done; 1 wrong usage, or a mistake in the recipe or the site; 2 a step
-failed on a host; 3 a question was answered with no, or nobody was there to answer;
-4 a host could not be reached; 130 stopped by Ctrl-C or a signal.`
+Exit codes: 0 done; 1 wrong usage, or a mistake in the recipe or the site;
+2 a step failed on a host; 3 a question was answered with no, or nobody was
+there to answer; 4 a host could not be reached; 130 stopped by Ctrl-C or a
+signal.`
 
 func newRootCommand() *cobra.Command {
 	var f flags
@@ -38,6 +40,7 @@ func newRootCommand() *cobra.Command {
 	root.Flags().BoolVar(&f.version, "version", false, "show the version")
 	f.work(root)
 	f.choose(root)
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ", docWidth)))
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &run.Failure{Err: fmt.Errorf("cannot read the flags: %w%s", err, nearFlag(c, err)), Code: run.ExitRecipe, Hint: c.CommandPath() + " --help lists them"}
 	})

@@ -11,10 +11,10 @@ func newUndoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "undo [RUN]",
 		Short: "Go back: undo the tasks of the last run, the last one first",
-		Long: `Runs the undo bodies of the tasks of the last run, or of the one with the given id, the
-last task first. Shows what that would change, asks, and does it. A task that is undone is
-marked: an undo that was broken off goes on where it was, and runner resume does what was
-undone again.`,
+		Long: `Runs the undo bodies of the tasks of the last run, or of the one with the given
+id, the last task first. Shows what that would change, asks, and does it. A task
+that is undone is marked: an undo that was broken off goes on where it was, and
+runner resume does what was undone again.`,
 		Args: atMostOne("the id of a run"),
 		RunE: func(c *cobra.Command, args []string) error {
 			j, err := f.recordedJob(c, first(args))

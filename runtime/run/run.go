@@ -182,6 +182,8 @@ func (s *session) finish(err error) error {
 		e.Hint = "go on with: " + s.goOn
 		if !errors.Is(cause, ErrStopped) {
 			err = &Failure{Err: cause, Code: ExitFailed, Hint: e.Hint, told: true}
+		} else {
+			err = &Failure{Err: err, Code: ExitStopped, told: true}
 		}
 	case errors.Is(err, ErrGate):
 		e.Text = sentence(err.Error()) + s.standing()

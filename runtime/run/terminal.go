@@ -148,10 +148,18 @@ func (t *Terminal) runStart(e Event) string {
 		text += t.paint.dim.Sprint("  run " + e.Run)
 	}
 	text += "\n"
-	if e.Text != "" {
-		text += e.Text + "\n"
+	return text + t.notes(e.Text)
+}
+
+// notes are lines from the left edge on, folded.
+func (t *Terminal) notes(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		for _, part := range fold(strings.TrimRight(line, "\n"), t.o.Width, 0) {
+			b.WriteString(part + "\n")
+		}
 	}
-	return text
+	return b.String()
 }
 
 // rule is a line with a name in it: "== cutover ======". ASCII, so that it reads the same in any log.
@@ -219,9 +227,7 @@ func (t *Terminal) recap(e Event) string {
 		b.WriteString(strings.Join(parts, "  ") + "\n")
 		b.WriteString(t.paint.dim.Sprint("in "+Seconds(e.Took)) + "\n")
 	}
-	if e.Text != "" {
-		b.WriteString(e.Text + "\n")
-	}
+	b.WriteString(t.notes(e.Text))
 	b.WriteString(t.hint(Event{Hint: e.Hint}))
 	return b.String()
 }

@@ -119,6 +119,8 @@ func keptText(host, object, value, backup string) string {
 	switch {
 	case backup != "":
 		return text + " in " + backup
+	case strings.HasPrefix(value, "(") && strings.HasSuffix(value, ")"):
+		return text + " " + value // a word of the module, "(was not there)", and no value
 	case value != "":
 		return fmt.Sprintf("%s was %q", text, value)
 	}
