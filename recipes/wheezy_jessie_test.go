@@ -14,6 +14,7 @@ var wheezyDomains = []string{"example.org", "example.com", "kanzlei.example", "v
 // TestWheezyJessie moves a server as an operator would in a night that does not go smoothly: he looks, copies, freezes the old
 // server, loses heart and goes back, and does it the next night.
 func TestWheezyJessie(t *testing.T) {
+	t.Parallel()
 	l := labtest.Open(t, labtest.Options{Name: "e2e", Network: "198.18.7.0/24"})
 	m := begin(t, l, "wheezy-jessie.lua")
 
@@ -56,6 +57,7 @@ var taskLine = regexp.MustCompile(`(?m)^[ *]  ([A-Z].*?)(?:  \(undo\))?$`)
 
 // TestWheezyJessieInPieces runs every task by itself.
 func TestWheezyJessieInPieces(t *testing.T) {
+	t.Parallel()
 	l := labtest.Open(t, labtest.Options{Name: "e2er", Network: "198.18.8.0/24"})
 	m := begin(t, l, "wheezy-jessie.lua")
 	m.operator(wheezyDomains...)
