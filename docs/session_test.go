@@ -197,7 +197,7 @@ func (s *session) command(c command) {
 		s.now[c.line] = got
 		return
 	}
-	s.t.Errorf("%s: %s shows something else now:\n%s\nThe document has:\n%s", c.at(), c.text, strings.Join(got, "\n"), strings.Join(c.output, "\n"))
+	s.t.Errorf("%s: %s shows something else now (write it anew with: go test ./docs -update):\n%s\nThe document has:\n%s", c.at(), c.text, strings.Join(got, "\n"), strings.Join(c.output, "\n"))
 }
 
 // run gives a line to the shell. An answer is typed on a terminal.
@@ -259,6 +259,7 @@ var masks = []struct {
 	{regexp.MustCompile(`\b\d\d:\d\d:\d\d\b`), "WHEN"},
 	{regexp.MustCompile(`\b(\d+ (d|h|m) )*\d+(\.\d+)? ?(ms|seconds|second|min|s|m|h)\b`), "TIME"},
 	{regexp.MustCompile(`\b(\d+(\.\d+)?(ms|s|m|h))+\b`), "TIME"},
+	{regexp.MustCompile(`(?m) {2,}TIME$`), ""}, // of a step it is there only when it took long
 	{regexp.MustCompile(`\d+(\.\d+)? [kKMG]i?B/s`), "RATE"},
 	{regexp.MustCompile(`\d+(\.\d+)? [KMG]iB`), "SIZE"},
 	{regexp.MustCompile(`\bSHA256:[A-Za-z0-9+/]{20,}`), "FINGERPRINT"},
@@ -340,6 +341,7 @@ func TestSame(t *testing.T) {
 		{"…\nd", "a\nd\ne", false},
 		{"run 20261123-204921", "run 20260101-000000-002", true},
 		{"in 3 m 20 s", "in 0.5 s", true},
+		{"  ok  new  service: reload ssh   1.2 s\n  done", "  ok  new  service: reload\n    ssh\n  done", true},
 		{"copy 275 messages", "copy 276 messages", false},
 	} {
 		if got := same(strings.Split(c.want, "\n"), strings.Split(c.got, "\n")); got != c.same {
