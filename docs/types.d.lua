@@ -11,7 +11,7 @@
 ---An error as pcall gives it. The methods of strings work on its message.
 ---@class Error
 ---@field message string
----@field at string The place in the recipe, "mail.lua:12".
+---@field at string The place in the recipe, "mail.lua:12:3".
 ---@field host? string
 ---@field unreachable? boolean
 ---@field hint? string

@@ -13,9 +13,9 @@ func newHistoryCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "history [RUN]",
 		Short: "List the recorded runs, or what happened in one of them",
-		Long:  `Lists the recorded runs, newest last. With the id of a run, or the beginning of
+		Long: `Lists the recorded runs, newest last. With the id of a run, or the beginning of
 one: everything that happened in it.`,
-		Args:  atMostOne("the id of a run"),
+		Args: atMostOne("the id of a run"),
 		RunE: func(c *cobra.Command, args []string) error {
 			state, err := f.recordedState()
 			if err != nil {

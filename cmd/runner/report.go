@@ -11,9 +11,9 @@ func newReportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "report [RUN]",
 		Short: "Show the phases and tasks of a run with times and changes",
-		Long:  `Shows the last run, or the one with the given id: sessions, phases, tasks,
+		Long: `Shows the last run, or the one with the given id: sessions, phases, tasks,
 times, numbers of changes, and what was kept before it was overwritten.`,
-		Args:  atMostOne("the id of a run"),
+		Args: atMostOne("the id of a run"),
 		RunE: func(c *cobra.Command, args []string) error {
 			state, err := f.recordedState()
 			if err != nil {

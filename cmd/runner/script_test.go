@@ -65,7 +65,7 @@ func runScripts(t *testing.T, dir string) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"logged": loggedCommand,
-			"run": runCommand, "tidy": tidyCommand, "fill": fillCommand, "until": untilCommand,
+			"run":    runCommand, "tidy": tidyCommand, "fill": fillCommand, "until": untilCommand,
 			"forget": func(ts *testscript.TestScript, _ bool, files []string) {
 				for _, f := range files {
 					ts.Check(os.Remove(ts.MkAbs(f)))

@@ -44,8 +44,11 @@ func (c *checker) collect(f *file) {
 	s.block(f.stmts)
 }
 
-func (c *checker) report(line int, format string, args ...any) {
-	c.found = append(c.found, c.file.mistake(line, format, args...))
+// report notes a mistake at the place of a name, or of the names of a path, on a line.
+func (c *checker) report(line int, path []string, format string, args ...any) {
+	e := c.file.mistake(line, format, args...)
+	e.At.Column = c.file.column(line, path...)
+	c.found = append(c.found, e)
 }
 
 func (c *checker) run() {
@@ -62,15 +65,15 @@ func (c *checker) read(name string, line int) {
 	for g := range c.globals {
 		known = append(known, g)
 	}
-	c.report(line, "%s", unknownName(name, absent[name], name, known, ""))
+	c.report(line, []string{name}, "%s", unknownName(name, absent[name], name, known, ""))
 }
 
 func (c *checker) write(name string, line, depth int) {
 	switch {
 	case c.state.G.Global.RawGetString(name) != lua.LNil:
-		c.report(line, "%s", belongs(name))
+		c.report(line, []string{name}, "%s", belongs(name))
 	case depth > 0:
-		c.report(line, "cannot set the global %s in a function: write local %s = …; what later tasks need goes into saved.%s", name, name, name)
+		c.report(line, []string{name}, "cannot set the global %s in a function: write local %s = …; what later tasks need goes into saved.%s", name, name, name)
 	}
 }
 
@@ -95,13 +98,13 @@ func (c *checker) field(path []string, line int) {
 	}
 	t, ok := c.state.G.Global.RawGetString(table).(*lua.LTable)
 	if ok && t.RawGetString(name) == lua.LNil {
-		c.report(line, "%s", c.unknown(table, t, lua.LString(name)))
+		c.report(line, path, "%s", c.unknown(table, t, lua.LString(name)))
 	}
 }
 
 func (c *checker) declared(table, what, name string, names []string, line int) {
 	if !slices.Contains(names, name) {
-		c.report(line, "%s", undeclaredName(table, what, name, names))
+		c.report(line, []string{table, name}, "%s", undeclaredName(table, what, name, names))
 	}
 }
 
@@ -135,6 +138,7 @@ func (c *checker) call(path []string, call *ast.FuncCallExpr) {
 
 func (c *checker) argument(call *ast.FuncCallExpr, err *module.ArgumentError) {
 	e := c.file.mistake(call.Line(), "%v", err)
+	e.At.Column = c.file.column(call.Line(), strings.Split(err.Module, ".")...)
 	e.Err = err
 	c.found = append(c.found, e)
 }
@@ -171,5 +175,19 @@ func (c *checker) names(m module.Module, call *ast.FuncCallExpr, table *ast.Tabl
 	}
 	if err := m.CheckNames(names); err != nil {
 		c.argument(call, err)
+		if line := keyLine(table, err.Argument); line > 0 {
+			last := c.found[len(c.found)-1]
+			last.At.Line, last.At.Column, last.Line = line, c.file.column(line, err.Argument), c.file.lines[line-1]
+		}
 	}
+}
+
+// keyLine is the line on which a name stands as a key of a table; 0: it does not.
+func keyLine(table *ast.TableExpr, name string) int {
+	for _, f := range table.Fields {
+		if key, ok := f.Key.(*ast.StringExpr); ok && key.Value == name {
+			return key.Line()
+		}
+	}
+	return 0
 }

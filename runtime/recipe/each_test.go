@@ -103,7 +103,7 @@ func TestEachGoesOnWhenOneHostFails(t *testing.T) {
 	if !errors.As(err, &failed) || len(failed.Failures) != 2 || failed.Hosts != 20 || failed.Left != 0 {
 		t.Fatalf("error %v", err)
 	}
-	want := "move.lua:6: cannot finish 2 of 20 hosts: web007: cannot reach web007: no route to host; web017: cannot reach web017: no route to host"
+	want := "move.lua:6:5: cannot finish 2 of 20 hosts: web007: cannot reach web007: no route to host; web017: cannot reach web017: no route to host"
 	if err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -119,7 +119,7 @@ func TestEachGoesOnWhenOneHostFails(t *testing.T) {
 func TestEachStopsAfterMaxFailures(t *testing.T) {
 	r := fleetOf(t, 50, 1, `each(groups.web, { forks = 1, max_failures = 2 }, function(host) fail("no") end)`)
 	err := runAll(t, r, &recorder{})
-	want := "move.lua:4: cannot finish 3 of 50 hosts (47 not begun): web000, web001, web002: no"
+	want := "move.lua:4:1: cannot finish 3 of 50 hosts (47 not begun): web000, web001, web002: no"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -7,12 +7,11 @@ import (
 
 // Error is what went wrong in a recipe or a site file, or in a step that a recipe asked for, with the place in the file.
 type Error struct {
-	At     Position // Line 0: the file as a whole
-	Column int      // 0: unknown
-	What   string   // the message without the place
-	Line   string   // the line of the file at At
-	Err    error    // the cause; nil for a mistake in the Lua itself
-	Trace  string   // the calls that led there, for -v
+	At    Position // Line 0: the file as a whole
+	What  string   // the message without the place
+	Line  string   // the line of the file at At
+	Err   error    // the cause; nil for a mistake in the Lua itself
+	Trace string   // the calls that led there, for -v
 }
 
 func (e *Error) Error() string {
@@ -21,8 +20,6 @@ func (e *Error) Error() string {
 		return e.What
 	case e.At.Line == 0:
 		return e.At.File + ": " + e.What
-	case e.Column > 0:
-		return fmt.Sprintf("%s:%d:%d: %s", e.At.File, e.At.Line, e.Column, e.What)
 	}
 	return e.At.String() + ": " + e.What
 }

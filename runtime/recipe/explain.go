@@ -3,6 +3,7 @@ package recipe
 import (
 	"fmt"
 	"regexp"
+	"strings"
 
 	lua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/ast"
@@ -64,6 +65,19 @@ func (m *machine) explain(at Position, what string) string {
 		}
 	}
 	return what
+}
+
+// subject is the path of names that an explanation speaks of.
+func subject(explanation string) []string {
+	for _, form := range []string{`^cannot use the field (\w+) of ([\w.]+): `, `^cannot call ([\w.:]+): it is no function`} {
+		switch parts := regexp.MustCompile(form).FindStringSubmatch(explanation); len(parts) {
+		case 3:
+			return append(strings.Split(parts[2], "."), parts[1])
+		case 2:
+			return strings.FieldsFunc(parts[1], func(r rune) bool { return r == '.' || r == ':' })
+		}
+	}
+	return nil
 }
 
 func kindName(kind string) string {

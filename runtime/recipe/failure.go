@@ -19,10 +19,13 @@ type failure struct {
 }
 
 // raise ends the running function with an error of Go. It does not return; its result is for the return statement of the caller.
-func (m *machine) raise(l *lua.LState, err error) int {
+func (m *machine) raise(l *lua.LState, err error) int { return m.raiseAt(l, m.where(l), err) }
+
+// raiseAt is raise for an error whose place is known, unless the error knows a better one.
+func (m *machine) raiseAt(l *lua.LState, at Position, err error) int {
 	var e *Error
 	if !errors.As(err, &e) || e.At.File == "" {
-		err = m.at(m.where(l), err)
+		err = m.at(at, err)
 	}
 	if errors.As(err, &e) && e.Trace == "" {
 		e.Trace = strings.Join(m.trace(l), "\n")
@@ -62,6 +65,7 @@ func (m *machine) throw(l *lua.LState, v lua.LValue, level int) {
 
 // at gives an error its place.
 func (m *machine) at(pos Position, err error) error {
+	pos = m.place(pos)
 	var e *Error
 	if errors.As(err, &e) && e.At.File == "" {
 		e.At, e.Line = pos, m.line(pos)
@@ -88,7 +92,7 @@ func (m *machine) failed(l *lua.LState, err error) *failure {
 	if ended := t.Err(); ended != nil && strings.HasSuffix(text, ended.Error()) {
 		pos, _ := m.split(text)
 		e := stoppedError(t)
-		e.At, e.Line = pos, m.line(pos)
+		e.At, e.Line = m.place(pos), m.line(pos)
 		return m.fail(l, e)
 	}
 	if api.Type == lua.ApiErrorPanic {
@@ -101,7 +105,8 @@ func (m *machine) failed(l *lua.LState, err error) *failure {
 	if pos.File == "" {
 		pos = m.where(t.parent)
 	}
-	e := &Error{At: pos, What: m.explain(pos, what), Line: m.line(pos), Trace: tracedLines(api.StackTrace)}
+	explained := m.explain(pos, what)
+	e := &Error{At: m.place(pos, subject(explained)...), What: explained, Line: m.line(pos), Trace: tracedLines(api.StackTrace)}
 	object := api.Object
 	if e.What != what {
 		object = lua.LString(e.Error())

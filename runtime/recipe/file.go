@@ -17,6 +17,8 @@ type file struct {
 	name  string // as messages name it
 	lines []string
 	stmts []ast.Stmt
+
+	tokens []word // see words
 }
 
 // line is a line of a file, empty when there is none.
@@ -77,7 +79,7 @@ func (f *file) compile(text string) (proto *lua.FunctionProto, err error) {
 }
 
 func (f *file) mistake(line int, format string, args ...any) *Error {
-	e := &Error{At: Position{File: f.name, Line: line}, What: fmt.Sprintf(format, args...)}
+	e := &Error{At: Position{File: f.name, Line: line, Column: f.column(line)}, What: fmt.Sprintf(format, args...)}
 	if line > 0 && line <= len(f.lines) {
 		e.Line = f.lines[line-1]
 	}
@@ -96,7 +98,9 @@ func (f *file) syntax(err error) error {
 			line, column = line-1, 0 // a text that does not end is noticed on the next line
 		}
 		what := f.mistake(line, "cannot read this as Lua: %s", syntaxText(e))
-		what.Column = column
+		if column > 0 {
+			what.At.Column = column
+		}
 		return what
 	case *lua.CompileError:
 		var label string

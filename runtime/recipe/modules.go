@@ -61,28 +61,29 @@ func (r *Recipe) family(name string) (*lua.LTable, error) {
 func (r *Recipe) moduleFunction(name string, skip int) *lua.LFunction {
 	return r.state.NewFunction(func(l *lua.LState) int {
 		t := r.inTask(l, name)
-		step := Step{Module: name, Values: r.arguments(l, name, skip), At: r.where(l), Undo: t.mode == undoing}
+		at := r.place(r.where(l), strings.Split(name, ".")...)
+		step := Step{Module: name, Values: r.arguments(l, at, name, skip), At: at, Undo: t.mode == undoing}
 		var found map[string]any
 		err := r.guarded(func() (err error) {
 			found, err = t.engine.Step(t, step)
 			return err
 		})
 		if err != nil {
-			return r.raise(l, err)
+			return r.raiseAt(l, at, err)
 		}
 		l.Push(r.result(l, name, found))
 		return 1
 	})
 }
 
-// arguments are the values of a module's call.
-func (r *Recipe) arguments(l *lua.LState, name string, skip int) map[string]any {
+// arguments are the values of a module's call, which stands at a place of the recipe.
+func (r *Recipe) arguments(l *lua.LState, at Position, name string, skip int) map[string]any {
 	if n := l.GetTop() - skip; n != 1 || l.Get(skip+1).Type() != lua.LTTable {
 		problem := formOf(name) + countOf(n)
 		if n == 1 {
 			problem = formOf(name) + ", not " + shown(l.Get(skip+1))
 		}
-		r.raise(l, &module.ArgumentError{Module: name, Problem: problem})
+		r.raiseAt(l, at, &module.ArgumentError{Module: name, Problem: problem})
 	}
 	t := threadOf(l)
 	x := export{reveal: func(s *secret) (any, error) { return r.reveal(t, s) }}
@@ -90,18 +91,18 @@ func (r *Recipe) arguments(l *lua.LState, name string, skip int) map[string]any 
 	table := l.Get(skip + 1).(*lua.LTable)
 	k, err := keysOf("the table", table)
 	if err != nil {
-		r.raise(l, &module.ArgumentError{Module: name, Problem: err.Error()})
+		r.raiseAt(l, at, &module.ArgumentError{Module: name, Problem: err.Error()})
 	}
 	if k.numbers > 0 {
-		r.raise(l, &module.ArgumentError{Module: name, Problem: nameless(name, shown(table.RawGetInt(1)))})
+		r.raiseAt(l, at, &module.ArgumentError{Module: name, Problem: nameless(name, shown(table.RawGetInt(1)))})
 	}
 	x.path = map[*lua.LTable]bool{table: true}
 	for _, key := range k.names {
 		if values[key], err = x.value(key, table.RawGetString(key)); err != nil {
 			if isFinal(err) {
-				r.raise(l, err)
+				r.raiseAt(l, at, err)
 			}
-			r.raise(l, &argumentProblem{ArgumentError: module.ArgumentError{Module: name, Problem: err.Error()}, err: err})
+			r.raiseAt(l, at, &argumentProblem{ArgumentError: module.ArgumentError{Module: name, Problem: err.Error()}, err: err})
 		}
 	}
 	return values

@@ -16,9 +16,16 @@ import (
 type Position struct {
 	File string `json:"file"`
 	Line int    `json:"line"`
+	// Column in bytes, from 1; 0: unknown.
+	Column int `json:"column,omitempty"`
 }
 
-func (p Position) String() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
+func (p Position) String() string {
+	if p.Column > 0 {
+		return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+	}
+	return fmt.Sprintf("%s:%d", p.File, p.Line)
+}
 
 // Engine does what a recipe asks for. Its methods are called from the goroutine of the task, or for each(hosts, fn) from
 // one goroutine per host, never with the lock of the virtual machine held. An error marked with [Final], and any error

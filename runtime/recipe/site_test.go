@@ -33,15 +33,15 @@ func TestSite(t *testing.T) {
 	want := &Site{
 		Name: "site.lua",
 		Hosts: map[string]SiteHost{
-			"old": {Name: "old", Address: "root@mail-old.example.org:2222", Fields: none, At: Position{"site.lua", 5}},
-			"new": {Name: "new", Address: "local", Fields: none, At: Position{"site.lua", 6}},
-			"gate": {Name: "gate", Address: "gate.example.org", At: Position{"site.lua", 7}, Fields: map[string]any{
+			"old": {Name: "old", Address: "root@mail-old.example.org:2222", Fields: none, At: Position{File: "site.lua", Line: 5}},
+			"new": {Name: "new", Address: "local", Fields: none, At: Position{File: "site.lua", Line: 6}},
+			"gate": {Name: "gate", Address: "gate.example.org", At: Position{File: "site.lua", Line: 7}, Fields: map[string]any{
 				"port": 22.0, "user": "admin", "key": []string{"~/.ssh/id"}, "jump": []string{"a", "b"}, "sudo": true,
 				"password": SecretSource{Env: "PW"}, "sudo_password": module.NewSecret("open"), "timeout": "10s",
 			}},
-			"alias":            {Name: "alias", Address: "alias", Fields: map[string]any{"user": "x"}, At: Position{"site.lua", 9}},
-			"web1.example.org": {Name: "web1.example.org", Address: "root@web1.example.org", Fields: none, At: Position{"site.lua", 11}},
-			"web2.example.org": {Name: "web2.example.org", Address: "web2.example.org", Fields: map[string]any{"user": "u"}, At: Position{"site.lua", 11}},
+			"alias":            {Name: "alias", Address: "alias", Fields: map[string]any{"user": "x"}, At: Position{File: "site.lua", Line: 9}},
+			"web1.example.org": {Name: "web1.example.org", Address: "root@web1.example.org", Fields: none, At: Position{File: "site.lua", Line: 11}},
+			"web2.example.org": {Name: "web2.example.org", Address: "web2.example.org", Fields: map[string]any{"user": "u"}, At: Position{File: "site.lua", Line: 11}},
 		},
 		Groups: map[string][]string{"web": {"web1.example.org", "gate", "web2.example.org", "web1.example.org"}},
 		Params: map[string]any{"domains": []any{"example.org"}, "pw": SecretSource{File: "pw"}, "n": 5.0, "t": map[string]any{"a": map[string]any{"b": true}}},

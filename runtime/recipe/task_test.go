@@ -206,16 +206,16 @@ end)`)
 	e := &recorder{step: func(context.Context, Step) (map[string]any, error) { return nil, cause }}
 	err := runAll(t, r, e)
 	want := []string{
-		"false\tconnection refused\tconnection refused\tmove.lua:5\tfalse\tnil\ttrue\tis it running?",
+		"false\tconnection refused\tconnection refused\tmove.lua:5:25\tfalse\tnil\ttrue\tis it running?",
 		"false\tplain", "7",
-		"move.lua:9: cannot use the field x of t: t is nil",
+		"move.lua:9:58: cannot use the field x of t: t is nil",
 		"true\t1\tnil\t3", "false\ta!",
 		"cannot call maildir_sync: it takes one table of named arguments, maildir_sync { on = hosts.name, … }; nothing was given",
 	}
 	if diff := cmp.Diff(want, e.said); diff != "" {
 		t.Errorf("said (-want +got):\n%s", diff)
 	}
-	if err == nil || err.Error() != "move.lua:13: cannot call the number 5 with pcall: it is no function" {
+	if err == nil || err.Error() != "move.lua:13:3: cannot call the number 5 with pcall: it is no function" {
 		t.Errorf("error %v", err)
 	}
 }
@@ -224,7 +224,7 @@ func TestFinalErrorsAreNotCaught(t *testing.T) {
 	r := mustLoad(t, head+`task("x", function() repeat local ok = pcall(pcall, command, { on = hosts.old }) until ok == nil end)`)
 	stop := errors.New("stopped")
 	err := runAll(t, r, &recorder{step: func(context.Context, Step) (map[string]any, error) { return nil, Final(stop) }})
-	if !errors.Is(err, stop) || err.Error() != "move.lua:3: stopped" {
+	if !errors.Is(err, stop) || err.Error() != "move.lua:3:53: stopped" {
 		t.Errorf("error %v", err)
 	}
 }
@@ -253,7 +253,7 @@ func TestEndlessLoopsAreStopped(t *testing.T) {
 
 func TestTopLevelHasALimit(t *testing.T) {
 	_, err := load(t, head+`while true do end`, func(o *Options) { o.Limit = 50 * time.Millisecond })
-	if !errors.Is(err, ErrLimit) || err.Error() != "move.lua:3: cannot go on: the top level runs for too long (does a loop not end?)" {
+	if !errors.Is(err, ErrLimit) || err.Error() != "move.lua:3:1: cannot go on: the top level runs for too long (does a loop not end?)" {
 		t.Errorf("error %v", err)
 	}
 	_, err = load(t, head, func(o *Options) {
