@@ -108,24 +108,31 @@ func (m *move) again() {
 
 // operator changes the MX records as soon as the recipe waits for it. It is called once, before the recipe is run.
 func (m *move) operator(domains ...string) {
-	ctx := m.t.Context()
-	done := make(chan struct{})
-	m.t.Cleanup(func() { <-done })
-	asked := regexp.MustCompile(`"event":"step_start".*"task":"Switch the MX records".*"module":"dns_check"`)
-	go func() {
-		defer close(done)
-		for !m.journalHas(asked) {
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(100 * time.Millisecond):
-			}
-		}
+	m.when(`"event":"step_start".*"task":"Switch the MX records".*"module":"dns_check"`, func() {
 		for _, domain := range domains {
-			if err := m.lab.SetRecords(ctx, "mx", domain, 60, "mail-new.example.net"); err != nil {
+			if err := m.lab.SetRecords(m.t.Context(), "mx", domain, 60, "mail-new.example.net"); err != nil {
 				m.t.Error(err)
 			}
 		}
+	})
+}
+
+// when does something as soon as a line of the journal matches.
+func (m *move) when(line string, do func()) {
+	pattern := regexp.MustCompile(line)
+	ctx := m.t.Context()
+	done := make(chan struct{})
+	m.t.Cleanup(func() { <-done })
+	go func() {
+		defer close(done)
+		for !m.journalHas(pattern) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+		do()
 	}()
 }
 

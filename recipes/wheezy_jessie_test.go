@@ -3,10 +3,12 @@ package recipes_test
 import (
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"runner/lab"
 	"runner/lab/labtest"
+	"runner/lab/load"
 )
 
 var wheezyDomains = []string{"example.org", "example.com", "kanzlei.example", "verein.example"}
@@ -72,6 +74,40 @@ func TestWheezyJessieInPieces(t *testing.T) {
 		t.Fatalf("only %d tasks were found in\n%s", tasks, list)
 	}
 	m.proved()
+	m.again()
+}
+
+// TestWheezyJessieUnderLoad moves a server while mail arrives and users are at work. Whatever a server confirmed must be so on the
+// new server in the end: every mail there once, every message where its user put it and with the flags that he gave it.
+func TestWheezyJessieUnderLoad(t *testing.T) {
+	t.Parallel()
+	l := labtest.Open(t, labtest.Options{Name: "e2el", Network: "198.18.9.0/24", Messages: 600})
+	m := begin(t, l, "wheezy-jessie.lua")
+	x, err := load.Start(t.Context(), l, load.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := sync.OnceFunc(x.Stop)
+	defer stop()
+	m.when(`"event":"task_end".*"task":"Let the new server take over"`, x.SwitchClients)
+	m.when(`"event":"step_start".*"task":"Switch the MX records".*"module":"dns_check"`, x.SwitchMX)
+	m.operator(wheezyDomains...)
+	for _, phase := range []string{"check", "prepare", "rehearse", "cutover", "watch"} {
+		m.must("--yes", "--phase", phase, "-p", "watch=3s")
+	}
+	stop()
+	r, err := x.Check(t.Context(), l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Write(t.Output())
+	if len(r.Problems) > 0 {
+		t.Errorf("%d differences", len(r.Problems))
+	}
+	if r.Mails < 50 || r.Actions < 50 {
+		t.Error("there was hardly any load")
+	}
+	m.must("--yes", "-p", "watch=3s")
 	m.again()
 }
 

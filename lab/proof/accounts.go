@@ -103,7 +103,7 @@ func (p *prover) logsIn(ctx context.Context, u lab.User) error {
 	if err != nil || !ok {
 		return errors.Join(fmt.Errorf("cannot log in as %s with the password of the old server", u.Email), err)
 	}
-	c, err := login(ctx, p.new.Address, u.Email, u.Password)
+	c, err := Login(ctx, p.new.Address, u.Email, u.Password)
 	if err != nil {
 		return err
 	}

@@ -80,7 +80,7 @@ func send(ctx context.Context, address, to, mark string) error {
 
 // arrived looks for the marked message in every folder, since a sieve script may have filed it anywhere, and expunges it.
 func arrived(ctx context.Context, address string, u lab.User, mark string) (bool, error) {
-	c, err := login(ctx, address, u.Email, u.Password)
+	c, err := Login(ctx, address, u.Email, u.Password)
 	if err != nil {
 		return false, err
 	}

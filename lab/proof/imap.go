@@ -38,14 +38,14 @@ type Account struct {
 
 // ReadAccount logs in to the IMAP server of an address, port 143, and reads everything, without changing a flag.
 func ReadAccount(ctx context.Context, address, user, password string) (*Account, error) {
-	c, err := login(ctx, address, user, password)
+	c, err := Login(ctx, address, user, password)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
-	prefix, err := personalPrefix(c)
+	prefix, err := PersonalPrefix(c)
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask for the namespace of %s: %w", user, err)
 	}
@@ -75,9 +75,9 @@ func ReadAccount(ctx context.Context, address, user, password string) (*Account,
 	return a, nil
 }
 
-// personalPrefix is what a server puts before the names of a user's own folders (RFC 2342): "INBOX." on some, nothing on others. Two
+// PersonalPrefix is what a server puts before the names of a user's own folders (RFC 2342): "INBOX." on some, nothing on others. Two
 // servers show the same folders when the rest of the name is the same.
-func personalPrefix(c *imapclient.Client) (string, error) {
+func PersonalPrefix(c *imapclient.Client) (string, error) {
 	if !c.Caps().Has(imap.CapNamespace) {
 		return "", nil
 	}
@@ -88,10 +88,10 @@ func personalPrefix(c *imapclient.Client) (string, error) {
 	return n.Personal[0].Prefix, nil
 }
 
-// login is patient for a few seconds with a server that has just been started.
-func login(ctx context.Context, address, user, password string) (*imapclient.Client, error) {
+// Login opens a session with the IMAP server of an address at port 143. It is patient for a few seconds with a server that has just been started.
+func Login(ctx context.Context, address, user, password string) (*imapclient.Client, error) {
 	for try := 0; ; try++ {
-		c, err := tryLogin(ctx, address, user, password)
+		c, err := TryLogin(ctx, address, user, password)
 		if err == nil || try == 5 || ctx.Err() != nil || !strings.Contains(err.Error(), "cannot connect") {
 			return c, err
 		}
@@ -99,7 +99,8 @@ func login(ctx context.Context, address, user, password string) (*imapclient.Cli
 	}
 }
 
-func tryLogin(ctx context.Context, address, user, password string) (*imapclient.Client, error) {
+// TryLogin opens a session with the IMAP server of an address at port 143.
+func TryLogin(ctx context.Context, address, user, password string) (*imapclient.Client, error) {
 	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", net.JoinHostPort(address, "143"))
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect to the IMAP server: %w", err)
