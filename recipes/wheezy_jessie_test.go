@@ -1,6 +1,7 @@
 package recipes_test
 
 import (
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -101,6 +102,9 @@ func TestWheezyJessieUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Write(t.Output())
+	if keep := os.Getenv("KEEP_JOURNAL"); keep != "" {
+		_ = os.CopyFS(keep, os.DirFS(m.state))
+	}
 	if len(r.Problems) > 0 {
 		t.Errorf("%d differences", len(r.Problems))
 	}
