@@ -61,7 +61,7 @@ func TestDocuments(t *testing.T) {
 	site := siteText(func(string) string { return `{ address = "local" }` })
 	for _, d := range documents(t) {
 		t.Run(filepath.Base(d.file), func(t *testing.T) {
-			play(t, newSession(t, wrapper, site, !*plain, ""), d, false)
+			play(t, newSession(t, wrapper, site, true, ""), d, false)
 		})
 	}
 }

@@ -15,11 +15,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"runner/runtime/host"
 )
 
 var (
 	update = flag.Bool("update", false, "write what commands show into the documents; blocks that leave lines out stay as they are")
-	plain  = flag.Bool("plain", false, "let recipes write to the paths that they name, so that lines break as they do for a reader: only where /etc, /srv and /var may be spoilt, as in a mount namespace")
 )
 
 // session is what a reader of a document does: the files that he saves and the commands that he types, one after the other.
@@ -27,6 +28,7 @@ type session struct {
 	t    *testing.T
 	work string            // where he is
 	root string            // what stands for / in paths below etc, srv and var; empty: / itself
+	over string            // what covers /etc, /srv and /var while a command runs, where root is empty; see [cover]
 	site string            // his hosts, where the document writes down none
 	swap *strings.Replacer // what is another thing here than in the document
 	back *strings.Replacer // the inverse
@@ -41,6 +43,9 @@ const notSeen = "…"
 
 // newSession makes a session. The pairs are as [strings.NewReplacer] takes them: what the document says and what it is here. What
 // is hidden is left out of what commands show.
+//
+// In a sandbox recipes write below a temporary folder, under other paths than the document has. Where documents are written anew by root they
+// write to the paths that they name, below a cover that is taken away with them, so that lines break where they do for a reader.
 func newSession(t *testing.T, runner string, site string, sandbox bool, hidden string, pairs ...string) *session {
 	t.Helper()
 	top := t.TempDir()
@@ -52,7 +57,10 @@ func newSession(t *testing.T, runner string, site string, sandbox bool, hidden s
 	if hidden != "" {
 		inverse = append(inverse, hidden, "")
 	}
-	if sandbox {
+	switch {
+	case sandbox && *update && os.Geteuid() == 0:
+		s.over = filepath.Join(top, "over")
+	case sandbox:
 		s.root = filepath.Join(top, "root")
 		inverse = append(inverse, s.root, "")
 	}
@@ -186,7 +194,7 @@ func (s *session) command(c command) {
 	if fmt.Sprint(status) != want {
 		s.t.Errorf("%s: %s: status %d, not %s\n%s", c.at(), c.text, status, want, strings.Join(got, "\n"))
 	}
-	if *plain && *update && c.block.language != "sh" && !slices.Contains(c.output, notSeen) {
+	if s.over != "" && laidOut(c.output) != laidOut(got) && c.block.language != "sh" && !slices.Contains(c.output, notSeen) {
 		s.now[c.line] = got
 		return
 	}
@@ -200,11 +208,20 @@ func (s *session) command(c command) {
 	s.t.Errorf("%s: %s shows something else now (write it anew with: go test ./docs -update):\n%s\nThe document has:\n%s", c.at(), c.text, strings.Join(got, "\n"), strings.Join(c.output, "\n"))
 }
 
+// cover lays an overlay over each folder that recipes write to, and runs a line below it.
+const cover = `for d in etc srv var; do
+  mkdir -p "$1/$d/upper" "$1/$d/work" && mount -t overlay over -o "lowerdir=/$d,upperdir=$1/$d/upper,workdir=$1/$d/work" "/$d" || exit 99
+done
+exec sh -c "$2"`
+
 // run gives a line to the shell. An answer is typed on a terminal.
 func (s *session) run(line, answer string) (out string, status int) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 3*time.Minute)
 	defer cancel()
+	if s.over != "" {
+		line = host.Quote("unshare", "-m", "sh", "-c", cover, "sh", s.over, line)
+	}
 	c := exec.CommandContext(ctx, "setsid", "-w", "sh", "-c", line)
 	if answer != "" {
 		c = exec.CommandContext(ctx, "script", "-qec", line, "/dev/null")
@@ -249,7 +266,7 @@ func (s *session) write(d *document) {
 	}
 }
 
-// masks hide what is another thing each time. Lines are broken and columns set by what they hold, so that white space counts as one.
+// masks hide what is another thing each time.
 var masks = []struct {
 	what *regexp.Regexp
 	by   string
@@ -272,16 +289,19 @@ var masks = []struct {
 	{regexp.MustCompile(`(?s)\S+:\s+until\s+WHEN\s+caches\s+can\s+still\s+hold.*?TTL\s+of\s+TIME`), "CACHES"},
 	{regexp.MustCompile(`(?m)^((?:\s+\d+){3}\s+)\d+\.\d`), "${1}MIB"},
 	{regexp.MustCompile(`-{5,}|={5,}`), "LINE"},
-	{regexp.MustCompile(`\s+`), " "},
 }
 
-func masked(lines []string) string {
+// laidOut is a text without what is another thing each time, with its lines and columns.
+func laidOut(lines []string) string {
 	text := strings.Join(lines, "\n")
 	for _, m := range masks {
 		text = m.what.ReplaceAllString(text, m.by)
 	}
 	return strings.TrimSpace(text)
 }
+
+// masked is a text of which only the words count: where lines are broken and columns set depends on what they hold.
+func masked(lines []string) string { return strings.Join(strings.Fields(laidOut(lines)), " ") }
 
 // same says whether what a document shows is what came out, but for times, sizes and the like, and for lines that it leaves out.
 func same(want, got []string) bool {
