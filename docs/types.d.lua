@@ -279,7 +279,7 @@ function dovecot.accounts(args) end
 ---@field on Host Host whose Dovecot it is.
 ---@field path? string Directory of all mailboxes. Default: /var/vmail.
 ---@field wait? Duration How long everything may take. Default: 90s.
----@field kill_after? Duration How long processes that serve users may take to end by themselves before they are asked to. Default: 1s.
+---@field kill_after? Duration How long processes that serve users may take to end by themselves before they are asked to. Default: 200ms.
 ---@field delivering? boolean Freeze although Postfix runs and could deliver.
 
 ---@class dovecot.freeze.result : StepResult

@@ -48,7 +48,7 @@ type dovecotFreezeArgs struct {
 	// How long everything may take.
 	Wait time.Duration `lua:"wait" default:"90s"`
 	// How long processes that serve users may take to end by themselves before they are asked to.
-	KillAfter time.Duration `lua:"kill_after" default:"1s"`
+	KillAfter time.Duration `lua:"kill_after" default:"200ms"`
 	// Freeze although Postfix runs and could deliver.
 	Delivering bool `lua:"delivering"`
 }
