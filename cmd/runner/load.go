@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"runner/modules"
 	"runner/recipes"
@@ -99,7 +102,25 @@ func (j *job) readSite(ctx context.Context) (*recipe.Site, error) {
 	if err != nil {
 		return nil, loadFailure(err)
 	}
-	return site, nil
+	return site, j.checkHosts(ctx, site, string(text))
+}
+
+// checkHosts refuses hosts that cannot be what they say, before anything is run on the others.
+func (j *job) checkHosts(ctx context.Context, site *recipe.Site, text string) error {
+	hosts := &siteHosts{site: site, j: j}
+	for _, name := range slices.Sorted(maps.Keys(site.Hosts)) {
+		_, err := hosts.spec(ctx, site.Hosts[name])
+		var f *run.Failure
+		if errors.As(err, &f) && f.At != nil && f.At.Line > 0 {
+			if lines := strings.Split(text, "\n"); f.At.Line <= len(lines) {
+				f.Source = lines[f.At.Line-1]
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (j *job) secrets() recipe.SecretReader {
@@ -233,6 +254,10 @@ func loadFailure(err error) error {
 	f := &run.Failure{Err: errors.New(wrong.What), Code: run.ExitRecipe, Source: wrong.Line, Stack: wrong.Trace}
 	if wrong.At.File != "" {
 		f.At = &wrong.At
+	}
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		f.Hint = hinted.Hint()
 	}
 	var missing *recipe.MissingError
 	if errors.As(err, &missing) {

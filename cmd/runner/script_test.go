@@ -40,19 +40,29 @@ func TestMain(m *testing.M) {
 //	until FILE       waits until the file is there
 //	logged TEXT      waits until a journal in .runner has the text
 //	forget FILES…    removes files that must be there
-func TestScripts(t *testing.T) { runScripts(t, "testdata/script") }
+func TestScripts(t *testing.T) { runScripts(t, "testdata/script", nil) }
 
-func runScripts(t *testing.T, dir string) {
+// runScripts plays the scripts of a folder. more is what their environment has besides; a value that is empty is missing here, and
+// conditions say so.
+func runScripts(t *testing.T, dir string, more map[string]string) {
 	server := sshtest.Start(t, sshtest.Options{})
 	other := sshtest.Start(t, sshtest.Options{})
 	host, port, err := net.SplitHostPort(server.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed := changedKey(t, server.Known, other.Known)
+	root := scriptRoot(t)
+	changed := changedKey(t, root, server.Known, other.Known)
 	testscript.Run(t, testscript.Params{
-		Dir: dir, WorkdirRoot: scriptRoot(t), UpdateScripts: *update, Deadline: time.Now().Add(5 * time.Minute), // of commands that hang
+		Dir: dir, WorkdirRoot: root, UpdateScripts: *update, Deadline: time.Now().Add(5 * time.Minute), // of commands that hang
 		RequireExplicitExec: true, RequireUniqueNames: true,
+		Condition: func(name string) (bool, error) {
+			value, ok := more[map[string]string{"tmpfs": "FULL", "mariadb": "SOCKET"}[name]]
+			if !ok {
+				return false, fmt.Errorf("there is no condition %s", name)
+			}
+			return value != "", nil
+		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("ADDRESS", host)
@@ -61,6 +71,9 @@ func runScripts(t *testing.T, dir string) {
 			e.Setenv("KEY", server.KeyFile)
 			e.Setenv("KNOWN", server.Known)
 			e.Setenv("CHANGED", changed)
+			for name, value := range more {
+				e.Setenv(name, value)
+			}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -93,11 +106,11 @@ func scriptRoot(t *testing.T) string {
 }
 
 // changedKey is a known_hosts file that holds another key for a server than the one it shows.
-func changedKey(t *testing.T, known, other string) string {
+func changedKey(t *testing.T, dir, known, other string) string {
 	t.Helper()
 	name, _, _ := strings.Cut(readFile(t, known), " ")
 	_, key, _ := strings.Cut(readFile(t, other), " ")
-	path := filepath.Join(t.TempDir(), "changed")
+	path := filepath.Join(dir, "changed")
 	if err := os.WriteFile(path, []byte(name+" "+key), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -153,19 +166,20 @@ var changing = []struct {
 	{regexp.MustCompile(`\b\d\d:\d\d:\d\d\b`), "TIME"},
 	{regexp.MustCompile(` *\b\d+(\.\d)? s\b`), " T s"},
 	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`), "SHA256:KEY"},
+	{regexp.MustCompile(`/tmp/rt\d+`), "ROOT"},
 	{regexp.MustCompile(`(process|-INT) \d+`), "$1 PID"},
-	{regexp.MustCompile(`/tmp/TestScripts\d+/\d+`), "SERVER"},
-	{regexp.MustCompile(`/tmp/TestMistakes\d+/\d+`), "SERVER"},
 }
 
 func tidyCommand(ts *testscript.TestScript, _ bool, _ []string) {
 	for from, to := range map[string]string{"stdout": "out", "stderr": "err"} {
 		text := ts.ReadFile(from)
+		for _, name := range []string{"WORK", "PORT", "CLOSED", "SMTP", "STRICT", "BARE", "FULL", "SOCKET"} {
+			if value := ts.Getenv(name); value != "" {
+				text = strings.ReplaceAll(text, value, "$"+name)
+			}
+		}
 		for _, c := range changing {
 			text = c.pattern.ReplaceAllString(text, c.with)
-		}
-		for _, name := range []string{"WORK", "PORT", "CLOSED"} {
-			text = strings.ReplaceAll(text, ts.Getenv(name), "$"+name)
 		}
 		ts.Check(os.WriteFile(ts.MkAbs(to), []byte(text), 0o600))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"strings"
 	"slices"
 
 	"runner/runtime/host"
@@ -53,6 +54,14 @@ func (e *ArgumentError) Error() string {
 		return fmt.Sprintf("cannot call %s: %s", e.Module, e.Problem)
 	}
 	return fmt.Sprintf("cannot call %s: %s %s", e.Module, e.Argument, e.Problem)
+}
+
+// Hint says where the right call stands.
+func (e *ArgumentError) Hint() string {
+	if strings.HasPrefix(e.Problem, "there is no such module") {
+		return "runner doc lists the modules"
+	}
+	return "runner doc " + e.Module + " shows its arguments"
 }
 
 // Decode checks the arguments of a call. Values are those a recipe can hold: nil, bool, float64, string, []any,

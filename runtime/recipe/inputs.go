@@ -235,6 +235,9 @@ func (d Declaration) Inputs(site *Site, given map[string]string) (Inputs, error)
 	}
 	for _, p := range d.Params {
 		if v, ok := site.Params[p.Name]; ok {
+			if _, err := p.Value(v); err != nil {
+				return in, site.mistake("params", p.Name, "cannot use the parameter %s: it %v", p.Name, err)
+			}
 			in.Params[p.Name] = v
 		}
 	}

@@ -21,7 +21,10 @@ type Position struct {
 }
 
 func (p Position) String() string {
-	if p.Column > 0 {
+	switch {
+	case p.Line == 0:
+		return p.File
+	case p.Column > 0:
 		return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 	}
 	return fmt.Sprintf("%s:%d", p.File, p.Line)

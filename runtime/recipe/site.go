@@ -101,8 +101,17 @@ type siteReader struct {
 
 // fail is an error at the line where the field at a path of the returned table stands.
 func (s *siteReader) fail(path []string, format string, args ...any) error {
-	at := Position{File: s.site.Name, Line: s.lineOf(path)}
+	at := s.placeOf(path)
 	return &Error{At: at, What: fmt.Sprintf(format, args...), Line: s.line(at)}
+}
+
+// placeOf is where the field at a path of the returned table stands.
+func (s *siteReader) placeOf(path []string) Position {
+	at := Position{File: s.site.Name, Line: s.lineOf(path)}
+	if len(path) == 0 {
+		return s.place(at)
+	}
+	return s.place(at, path[len(path)-1])
 }
 
 // lineOf finds the line of a field in the table that the file returns, or of what is around it.
@@ -153,7 +162,7 @@ func (s *siteReader) read(results []lua.LValue) error {
 			return err
 		}
 		for _, name := range namesOf(inner) {
-			at := Position{File: s.site.Name, Line: s.lineOf([]string{part.name, name})}
+			at := s.placeOf([]string{part.name, name})
 			s.site.places[part.name+"."+name] = &Error{At: at, Line: s.line(at)}
 		}
 	}
@@ -198,7 +207,7 @@ func (s *siteReader) hosts(t *lua.LTable) error {
 
 // host reads one host. An empty name is made from the address.
 func (s *siteReader) host(path []string, name string, v lua.LValue) (SiteHost, error) {
-	h := SiteHost{Name: name, Fields: map[string]any{}, At: Position{File: s.site.Name, Line: s.lineOf(path)}}
+	h := SiteHost{Name: name, Fields: map[string]any{}, At: s.placeOf(path)}
 	switch v := v.(type) {
 	case lua.LString:
 		h.Address = strings.TrimSpace(string(v))

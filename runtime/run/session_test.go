@@ -510,11 +510,11 @@ func TestFailures(t *testing.T) {
 		want told
 	}{
 		"module":  {call("fail", map[string]any{"on": module.HostName("old"), "token": "hunter2!"}), ExitFailed, told{"cannot log in with ********: refused", "", "-- line 4"}},
-		"unknown": {call("sett", map[string]any{}), ExitRecipe, told{`cannot call sett: there is no such module; did you mean "set"?`, "", "-- line 4"}},
+		"unknown": {call("sett", map[string]any{}), ExitRecipe, told{`cannot call sett: there is no such module; did you mean "set"?`, "runner doc lists the modules", "-- line 4"}},
 		"argument": {call("set", map[string]any{"on": module.HostName("old"), "sett": 1.0}), ExitRecipe,
-			told{`cannot call set: sett is no argument; did you mean "set"?`, "", "-- line 4"}},
+			told{`cannot call set: sett is no argument; did you mean "set"?`, "runner doc set shows its arguments", "-- line 4"}},
 		"handler": {set("old", "a", "1", "notify", "Relaod"), ExitRecipe,
-			told{`cannot call set: notify names the handler "Relaod", which the recipe does not have; did you mean "Reload"?`, "", "-- line 3"}},
+			told{`cannot call set: notify names the handler "Relaod", which the recipe does not have; did you mean "Reload"?`, "runner doc set shows its arguments", "-- line 3"}},
 		"unreachable": {set("gone", "a", "1"), ExitUnreachable, told{"cannot reach gone: connection refused", "", "-- line 3"}},
 		"timeout": {call("wait", map[string]any{"on": module.HostName("old"), "timeout": 0.02}), ExitFailed,
 			told{"cannot wait for ever: timed out after 20ms", "give the step a longer timeout, or look on the host at what hangs", "-- line 4"}},
