@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"strings"
 	"slices"
+	"strings"
 
 	"runner/runtime/host"
 )
