@@ -282,6 +282,7 @@ var masks = []struct {
 	{regexp.MustCompile(`\bSHA256:[A-Za-z0-9+/]{20,}`), "FINGERPRINT"},
 	{regexp.MustCompile(`runner (devel|v?\d\S*)( .*)?`), "runner VERSION"},
 	{regexp.MustCompile(`process \d+`), "process N"},
+	{regexp.MustCompile(`recipes/([a-z-]+)\.lua:\d+(:\d+)?`), "recipes/$1.lua:LINE"},
 	{regexp.MustCompile(`\d{8}T\d{6}\.\d+Z`), "WHEN"},
 	{regexp.MustCompile(`debian \d+\.\d+`), "debian"},
 	{regexp.MustCompile(`\d+ processors?, \d+ MiB of\s+memory`), "MACHINE"},
