@@ -93,6 +93,9 @@ func (t *Terminal) line(status module.Status, hosts, text, took string) string {
 	label := string(status)
 	if status == module.Unknown {
 		label = "later"
+		if !t.o.Verbose {
+			text = shorten(text, maxLater)
+		}
 	}
 	head := strings.Repeat(" ", indent) + t.colour(status).Sprint(column(label, statusWidth)) + pad(hosts, hostWidth)
 	margin := indent + statusWidth + hostWidth
@@ -115,6 +118,17 @@ func (t *Terminal) line(status module.Status, hosts, text, took string) string {
 		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+// maxLater is how much is shown of why a step cannot be planned before earlier ones are done: it is what the step would say of
+// hosts on which nothing was done, which may be long, and which nobody needs.
+const maxLater = 240
+
+func shorten(text string, most int) string {
+	if utf8.RuneCountInString(text) <= most {
+		return text
+	}
+	return strings.TrimRight(string([]rune(text)[:most]), " ,;") + " …"
 }
 
 // failure shows what could not be done, where in the recipe, and what to do next.

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"runner/runtime/host"
+	"runner/runtime/module"
 )
 
 // headShape is the first line of a manifest. sha256sum -c passes over it.
@@ -52,7 +53,7 @@ func (j Job) Known(ctx context.Context) (*Sum, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		dir, err := j.To.Stat(ctx, path.Dir(j.Path))
 		if errors.Is(err, fs.ErrNotExist) || err == nil && !dir.Mode.IsDir() {
-			return nil, fmt.Errorf("the folder %s is not there on %s", path.Dir(j.Path), j.To.Name())
+			return nil, module.Absent(fmt.Errorf("the folder %s is not there on %s", path.Dir(j.Path), j.To.Name()))
 		}
 		return nil, err
 	case err != nil:

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"runner/runtime/host"
+	"runner/runtime/module"
 )
 
 // recordDir is the directory beside a root that holds what must be remembered about it: /var/vmail.runner.
@@ -230,8 +231,8 @@ func lookKnown(ctx context.Context, o *Options, from, to side) (*known, error) {
 		return nil, err
 	}
 	if record == nil {
-		return nil, fmt.Errorf("cannot make a %s pass from %s to %s: no final pass is on record in %s of %s, so nobody knows which messages are new",
-			o.Mode, from, to, recordDir(holder.root), holder.view.Name())
+		return nil, module.Absent(fmt.Errorf("cannot make a %s pass from %s to %s: no final pass is on record in %s of %s, so nobody knows which messages are new",
+			o.Mode, from, to, recordDir(holder.root), holder.view.Name()))
 	}
 	k := &known{}
 	sections, err := readManifest(ctx, holder, id, record)
