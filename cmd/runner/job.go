@@ -15,6 +15,7 @@ import (
 
 	"runner/modules"
 	"runner/runtime/module"
+	"runner/runtime/recipe"
 	"runner/runtime/run"
 )
 
@@ -29,6 +30,7 @@ type job struct {
 	record  *run.Record       // the run to go on with; nil: a new one
 	notes   []string
 	console *run.Console
+	named   map[string]recipe.SecretSource // of the site
 	mask    *run.Masker
 }
 

@@ -102,6 +102,7 @@ func (j *job) readSite(ctx context.Context) (*recipe.Site, error) {
 	if err != nil {
 		return nil, loadFailure(err)
 	}
+	j.named = site.Secrets
 	return site, j.checkHosts(ctx, site, string(text))
 }
 
@@ -124,7 +125,7 @@ func (j *job) checkHosts(ctx context.Context, site *recipe.Site, text string) er
 }
 
 func (j *job) secrets() recipe.SecretReader {
-	r := recipe.SecretReader{Dir: filepath.Dir(j.src.path)}
+	r := recipe.SecretReader{Dir: filepath.Dir(j.src.path), Named: j.named}
 	if j.site != "" {
 		r.Dir = filepath.Dir(j.site)
 	}

@@ -116,8 +116,10 @@ function ask(question) end
 ---@return any
 function require(name) end
 
----A secret, from an environment variable, a file or a question.
----@param from { env?: string, file?: string, prompt?: string }
+---A secret. With a name alone the operator says where it is: in secrets = { … } of site.lua, in the environment variable
+---RUNNER_SECRET_NAME, or as the answer to a question. Else from an environment variable, a file, what a command on this
+---machine prints ("pass", "gopass", "age"), or a question.
+---@param from string|{ env?: string, file?: string, command?: string|string[], prompt?: string }
 ---@return Secret
 function secret(from) end
 

@@ -24,7 +24,9 @@ type machine struct {
 	files   map[string]*file // by chunk name
 	names   []string         // of the files, in the order in which they were read
 	secrets SecretReader
-	rules   []explanation // made when the first is needed
+	// namedSecrets are those that the recipe knows by name.
+	namedSecrets map[string]*secret
+	rules        []explanation // made when the first is needed
 
 	hostMeta, secretMeta, errorMeta *lua.LTable
 }

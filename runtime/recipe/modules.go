@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -112,6 +113,15 @@ func (r *Recipe) arguments(l *lua.LState, at Position, name string, skip int) ma
 type argumentProblem struct {
 	module.ArgumentError
 	err error
+}
+
+// Hint is what the cause says is to be done: the call itself is as it should be.
+func (e *argumentProblem) Hint() string {
+	var h interface{ Hint() string }
+	if errors.As(e.err, &h) {
+		return h.Hint()
+	}
+	return ""
 }
 
 func (e *argumentProblem) Unwrap() []error { return []error{&e.ArgumentError, e.err} }

@@ -21,6 +21,10 @@ type SecretSource struct {
 	Env    string // name of an environment variable
 	File   string // path; what the file holds without the last newline
 	Prompt string // question to ask
+	// Command is a program that prints the secret, with its arguments; one text alone is run by /bin/sh.
+	Command []string
+	Name    string        // what the recipe calls it; the operator says where it is
+	Value   module.Secret // the secret itself, as a site may write it
 }
 
 // MarshalText gives the mask.
@@ -36,6 +40,7 @@ type SecretReader struct {
 	Env    func(name string) (string, bool)                           // nil: [os.LookupEnv]
 	Dir    string                                                     // where relative paths of files begin
 	Prompt func(ctx context.Context, question string) (string, error) // nil: nobody is there to be asked
+	Named  map[string]SecretSource                                    // what the site says of secrets that recipes know by name
 }
 
 // Read gives the secret. An empty one is an error, because it is always a mistake.
@@ -53,23 +58,36 @@ func (r SecretReader) Read(ctx context.Context, s SecretSource) (module.Secret, 
 func (r SecretReader) text(ctx context.Context, s SecretSource) (string, error) {
 	switch {
 	case s.Env != "":
-		lookup := r.Env
-		if lookup == nil {
-			lookup = os.LookupEnv
-		}
-		text, ok := lookup(s.Env)
+		text, ok := r.lookup(s.Env)
 		if !ok {
 			return "", fmt.Errorf("cannot read the secret: the environment variable %s is not set", s.Env)
 		}
 		return text, nil
 	case s.File != "":
 		return r.file(s.File)
+	case len(s.Command) > 0:
+		return r.command(ctx, s.Command)
+	case s.Name != "":
+		return r.named(ctx, s.Name)
+	case !s.Value.IsZero():
+		return s.Value.Reveal(), nil
 	case r.Prompt == nil:
 		return "", fmt.Errorf("cannot ask for the secret %q: nobody is there to answer; give it as secret { env = … } or secret { file = … }", s.Prompt)
 	}
-	text, err := r.Prompt(ctx, s.Prompt)
+	return r.ask(ctx, s.Prompt)
+}
+
+func (r SecretReader) lookup(variable string) (string, bool) {
+	if r.Env != nil {
+		return r.Env(variable)
+	}
+	return os.LookupEnv(variable)
+}
+
+func (r SecretReader) ask(ctx context.Context, question string) (string, error) {
+	text, err := r.Prompt(ctx, question)
 	if err != nil {
-		return "", fmt.Errorf("cannot ask for the secret %q: %w", s.Prompt, err)
+		return "", fmt.Errorf("cannot ask for the secret %q: %w", question, err)
 	}
 	return text, nil
 }
@@ -93,7 +111,7 @@ func (r SecretReader) file(path string) (string, error) {
 		}
 		return "", fmt.Errorf("cannot read the secret from %s: %w", path, err)
 	}
-	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), nil
+	return withoutNewline(string(text)), nil
 }
 
 func (s SecretSource) origin() string {
@@ -102,6 +120,12 @@ func (s SecretSource) origin() string {
 		return "the environment variable " + s.Env
 	case s.File != "":
 		return s.File
+	case len(s.Command) > 0:
+		return strings.Join(s.Command, " ")
+	case s.Name != "":
+		return "the name " + s.Name
+	case s.Prompt == "":
+		return "the site"
 	}
 	return fmt.Sprintf("the answer to %q", s.Prompt)
 }
@@ -175,26 +199,54 @@ func (m *machine) plain(l *lua.LState, v lua.LValue) (string, error) {
 	return l.ToStringMeta(v).String(), nil
 }
 
-// defineSecretFunction adds secret { env = … }.
+// defineSecretFunction adds secret { env = … } and secret "name".
 func (m *machine) defineSecretFunction() {
 	m.global("secret", func(l *lua.LState) int {
-		const form = `secret { env = "NAME" }, secret { file = "path" } or secret { prompt = "question" }`
+		const form = `secret "name", secret { env = "NAME" }, secret { file = "path" }, secret { command = { "pass", "show", "name" } } or secret { prompt = "question" }`
+		if name, ok := l.Get(1).(lua.LString); ok && l.GetTop() == 1 && name != "" {
+			l.Push(m.secretValue(m.namedSecret(string(name))))
+			return 1
+		}
 		t, ok := l.Get(1).(*lua.LTable)
 		if !ok || l.GetTop() != 1 {
 			return m.mistake(l, "cannot make a secret of %s: the form is %s", shown(l.Get(1)), form)
 		}
-		var s SecretSource
 		k, err := keysOf("the table", t)
 		if err != nil || len(k.names) != 1 {
 			return m.mistake(l, "cannot make a secret: exactly one source is needed; the form is %s", form)
 		}
-		into := map[string]*string{"env": &s.Env, "file": &s.File, "prompt": &s.Prompt}[k.names[0]]
-		text, ok := t.RawGetString(k.names[0]).(lua.LString)
-		if into == nil || !ok || text == "" {
+		s, ok := sourceOf(k.names[0], t.RawGetString(k.names[0]))
+		if !ok {
 			return m.mistake(l, "cannot make a secret with %s = %s: the form is %s", k.names[0], shown(t.RawGetString(k.names[0])), form)
 		}
-		*into = string(text)
 		l.Push(m.secretValue(&secret{source: s}))
 		return 1
 	})
+}
+
+// sourceOf reads secret { field = v }.
+func sourceOf(field string, v lua.LValue) (s SecretSource, ok bool) {
+	if field == "command" {
+		list, wrong := textList(v)
+		s.Command, _ = list.([]string)
+		return s, wrong == "" && len(s.Command) > 0 && s.Command[0] != ""
+	}
+	into := map[string]*string{"env": &s.Env, "file": &s.File, "prompt": &s.Prompt}[field]
+	text, ok := v.(lua.LString)
+	if into == nil || !ok || text == "" {
+		return s, false
+	}
+	*into = string(text)
+	return s, true
+}
+
+// namedSecret is the secret of a name: one for the whole recipe, so that it is read and asked for once.
+func (m *machine) namedSecret(name string) *secret {
+	if m.namedSecrets == nil {
+		m.namedSecrets = map[string]*secret{}
+	}
+	if m.namedSecrets[name] == nil {
+		m.namedSecrets[name] = &secret{source: SecretSource{Name: name}}
+	}
+	return m.namedSecrets[name]
 }

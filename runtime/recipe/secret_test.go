@@ -21,8 +21,14 @@ func TestSecretsStaySecret(t *testing.T) {
 	}
 	asked := 0
 	reader := SecretReader{
-		Env: func(name string) (string, bool) { return "from-env", name == "PW" },
-		Dir: dir,
+		Env: func(name string) (string, bool) {
+			if name == "RUNNER_SECRET_OF_THE_ENVIRONMENT" {
+				return "from-own-env", true
+			}
+			return "from-env", name == "PW"
+		},
+		Named: map[string]SecretSource{"listed": {File: "pw"}, "written": {Value: module.NewSecret("in the site")}},
+		Dir:   dir,
 		Prompt: func(_ context.Context, question string) (string, error) {
 			asked++
 			return "answer to " + question, nil
@@ -32,6 +38,12 @@ func TestSecretsStaySecret(t *testing.T) {
 		{`secret { env = "PW" }`, "from-env"},
 		{`secret { file = "pw" }`, "from-file"},
 		{`secret { prompt = "why" }`, "answer to why"},
+		{`secret { command = { "printf", "from %s\\n", "command" } }`, "from command"},
+		{`secret { command = "printf 'from shell\\nmore' | head -1" }`, "from shell"},
+		{`secret "listed"`, "from-file"},
+		{`secret "written"`, "in the site"},
+		{`secret "of the environment"`, "from-own-env"},
+		{`secret "unlisted"`, "answer to Secret unlisted:"},
 		{`"user:" .. secret { env = "PW" } .. "@host" .. 1`, "user:from-env@host1"},
 		{`secret { env = "PW" } .. secret { file = "pw" }`, "from-envfrom-file"},
 		{`("%s/%d"):format(secret { env = "PW" }, 5)`, "from-env/5"},
@@ -68,7 +80,7 @@ end)`, func(o *Options) {
 			}
 		}
 	}
-	if asked != 1 {
+	if asked != 2 { // once for each of two questions
 		t.Errorf("the question was asked %d times", asked)
 	}
 }

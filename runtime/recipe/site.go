@@ -19,6 +19,8 @@ type Site struct {
 	Hosts  map[string]SiteHost // by name; those of groups that have no name of their own too
 	Groups map[string][]string // names of hosts
 	Params map[string]any      // as [ParamDecl.Value] takes them
+	// Secrets says where secrets are that recipes know by name.
+	Secrets map[string]SecretSource
 
 	places map[string]*Error // of hosts.NAME, groups.NAME and params.NAME; without a message
 }
@@ -65,7 +67,7 @@ func hostFields() map[string]fieldType {
 	}
 }
 
-// LoadSite reads a site file: Lua in the same sandbox as a recipe's, that returns { hosts = …, groups = …, params = … }. The error
+// LoadSite reads a site file: Lua in the same sandbox as a recipe's, that returns { hosts = …, groups = …, params = …, secrets = … }. The error
 // is an [*Error]. Secrets are not read yet: they come out as [SecretSource].
 func LoadSite(ctx context.Context, name, text string) (*Site, error) {
 	m := newMachine(SecretReader{})
@@ -87,7 +89,7 @@ func LoadSite(ctx context.Context, name, text string) (*Site, error) {
 	if f != nil {
 		return nil, f.err
 	}
-	s := siteReader{machine: m, site: &Site{Name: name, Hosts: map[string]SiteHost{}, Groups: map[string][]string{}, Params: map[string]any{}, places: map[string]*Error{}}}
+	s := siteReader{machine: m, site: &Site{Name: name, Hosts: map[string]SiteHost{}, Groups: map[string][]string{}, Params: map[string]any{}, Secrets: map[string]SecretSource{}, places: map[string]*Error{}}}
 	if err := s.read(results); err != nil {
 		return nil, err
 	}
@@ -149,7 +151,7 @@ func (s *siteReader) read(results []lua.LValue) error {
 	for _, part := range []struct {
 		name string
 		read func(*lua.LTable) error
-	}{{"hosts", s.hosts}, {"groups", s.groups}, {"params", s.params}} {
+	}{{"hosts", s.hosts}, {"groups", s.groups}, {"params", s.params}, {"secrets", s.secrets}} {
 		v := table.RawGetString(part.name)
 		inner, ok := v.(*lua.LTable)
 		if v == lua.LNil {
@@ -170,7 +172,7 @@ func (s *siteReader) read(results []lua.LValue) error {
 	if err != nil {
 		return s.fail(nil, "cannot use this as a site: %v", err)
 	}
-	return s.unknown(nil, "cannot use this as a site", k.names, []string{"hosts", "groups", "params"})
+	return s.unknown(nil, "cannot use this as a site", k.names, []string{"hosts", "groups", "params", "secrets"})
 }
 
 func (s *siteReader) unknown(path []string, what string, names, known []string) error {
@@ -392,6 +394,26 @@ func (s *siteReader) params(t *lua.LTable) error {
 			return s.fail([]string{"params", name}, "cannot use the parameter %s: %v", name, err)
 		}
 		s.site.Params[name] = v
+	}
+	return nil
+}
+
+func (s *siteReader) secrets(t *lua.LTable) error {
+	k, err := keysOf("secrets", t)
+	if err != nil || k.numbers > 0 {
+		return s.fail([]string{"secrets"}, "cannot use the secrets of the site: each has a name, secrets = { mysql = secret { file = \"…\" } }")
+	}
+	for _, name := range k.names {
+		switch v := t.RawGetString(name).(type) {
+		case lua.LString:
+			s.site.Secrets[name] = SecretSource{Value: module.NewSecret(string(v))}
+		default:
+			known, ok := secretOf(v)
+			if !ok {
+				return s.fail([]string{"secrets", name}, "cannot use the secret %s: it must be secret { … } or a text, not %s", name, shown(v))
+			}
+			s.site.Secrets[name] = known.source
+		}
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ return {
   },
   groups = { web = { "root@web1.example.org", "gate", { address = "web2.example.org", user = "u" }, "root@web1.example.org" } },
   params = { domains = { "example.org" }, pw = secret { file = "pw" }, n = 5, t = { a = { b = true } } },
+  secrets = { mysql = secret { command = { "pass", "show", "mysql" } }, sasl = "written here" },
 }
 `
 
@@ -43,8 +44,9 @@ func TestSite(t *testing.T) {
 			"web1.example.org": {Name: "web1.example.org", Address: "root@web1.example.org", Fields: none, At: Position{File: "site.lua", Line: 11}},
 			"web2.example.org": {Name: "web2.example.org", Address: "web2.example.org", Fields: map[string]any{"user": "u"}, At: Position{File: "site.lua", Line: 11}},
 		},
-		Groups: map[string][]string{"web": {"web1.example.org", "gate", "web2.example.org", "web1.example.org"}},
-		Params: map[string]any{"domains": []any{"example.org"}, "pw": SecretSource{File: "pw"}, "n": 5.0, "t": map[string]any{"a": map[string]any{"b": true}}},
+		Groups:  map[string][]string{"web": {"web1.example.org", "gate", "web2.example.org", "web1.example.org"}},
+		Params:  map[string]any{"domains": []any{"example.org"}, "pw": SecretSource{File: "pw"}, "n": 5.0, "t": map[string]any{"a": map[string]any{"b": true}}},
+		Secrets: map[string]SecretSource{"mysql": {Command: []string{"pass", "show", "mysql"}}, "sasl": {Value: module.NewSecret("written here")}},
 	}
 	if diff := cmp.Diff(want, s, noColumns, cmpopts.IgnoreUnexported(Site{}), cmp.AllowUnexported(module.Secret{})); diff != "" {
 		t.Errorf("site (-want +got):\n%s", diff)
@@ -77,7 +79,7 @@ func TestInputsOfASite(t *testing.T) {
 		Groups: map[string][]module.HostName{"web": {"web1.example.org", "gate", "web2.example.org", "web1.example.org"}},
 		Params: map[string]any{"domains": []any{"example.org"}, "pw": SecretSource{Env: "OTHER"}, "n": 7.5, "full": true, "only": []any{"b", "a"}},
 	}
-	if diff := cmp.Diff(want, in); diff != "" {
+	if diff := cmp.Diff(want, in, cmp.AllowUnexported(module.Secret{})); diff != "" {
 		t.Errorf("inputs (-want +got):\n%s", diff)
 	}
 }
@@ -103,7 +105,7 @@ func TestParse(t *testing.T) {
 	}
 	for _, tt := range tests {
 		got, err := ParamDecl{Name: "p", Type: tt.kind}.Parse(tt.text)
-		if diff := cmp.Diff(tt.want, got); diff != "" || (err == nil) != (tt.err == "") || err != nil && err.Error() != tt.err {
+		if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(module.Secret{})); diff != "" || (err == nil) != (tt.err == "") || err != nil && err.Error() != tt.err {
 			t.Errorf("%s %q: got %#v, error %v", tt.kind, tt.text, got, err)
 		}
 	}
