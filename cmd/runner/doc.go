@@ -23,31 +23,39 @@ const docWidth = 80
 var recipeTypes string
 
 func newDocCommand() *cobra.Command {
-	var markdown, types bool
+	var markdown, types, man bool
 	c := &cobra.Command{
 		Use:   "doc [MODULE]",
 		Short: "Show what a recipe can call",
 		Long: `Without MODULE lists the modules; with it shows the module's arguments and
 results. --markdown writes the whole reference, --types declarations for editors
-with the Lua language server.`,
+with the Lua language server, --man the manual page: runner doc --man | man -l -`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return &run.Failure{Err: fmt.Errorf("cannot show several modules at once: %s", quoted(args)), Code: run.ExitRecipe, Hint: c.CommandPath() + " lists them"}
 			}
 			return nil
 		},
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return moduleNames(), cobra.ShellCompDirectiveNoFileComp
-		},
+		ValidArgsFunction: offer(func(*cobra.Command, []string) []string { return moduleNames() }),
 		RunE: func(c *cobra.Command, args []string) error {
-			if (markdown || types) && len(args) > 0 || markdown && types {
-				return &run.Failure{Err: errors.New("cannot show all this at once: give one of MODULE, --markdown and --types"), Code: run.ExitRecipe}
+			asked := len(args)
+			for _, on := range []bool{markdown, types, man} {
+				if on {
+					asked++
+				}
+			}
+			if asked > 1 {
+				return &run.Failure{Err: errors.New("cannot show all this at once: give one of MODULE, --markdown, --types and --man"), Code: run.ExitRecipe}
+			}
+			if man {
+				return writeManual(c.OutOrStdout(), c.Root())
 			}
 			return showDocs(c.OutOrStdout(), args, markdown, types)
 		},
 	}
 	c.Flags().BoolVar(&markdown, "markdown", false, "write the reference of all modules in Markdown")
 	c.Flags().BoolVar(&types, "types", false, "write declarations of all that a recipe sees, for editors")
+	c.Flags().BoolVar(&man, "man", false, "write the manual page, runner(1)")
 	return c
 }
 

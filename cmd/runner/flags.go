@@ -28,8 +28,8 @@ type flags struct {
 }
 
 func (f *flags) place(c *cobra.Command) {
-	c.Flags().StringVar(&f.site, "site", "", "site file with hosts and parameters (default: site.lua beside the recipe or here)")
-	c.Flags().StringVar(&f.state, "state", "", "folder of journals and lock (default: .runner beside the site file)")
+	c.Flags().StringVar(&f.site, "site", "", "`FILE` with hosts and parameters (default: site.lua beside the recipe or here)")
+	c.Flags().StringVar(&f.state, "state", "", "`DIR` of journals and lock (default: .runner beside the site file)")
 }
 
 func (f *flags) output(c *cobra.Command) {
@@ -41,15 +41,15 @@ func (f *flags) work(c *cobra.Command) {
 	f.place(c)
 	f.output(c)
 	c.Flags().StringArrayVarP(&f.params, "param", "p", nil, "set a parameter, `NAME=VALUE`; may be given several times")
-	c.Flags().StringVar(&f.limit, "limit", "", "only these hosts: names, groups, patterns, with commas between; !NAME takes out")
-	c.Flags().IntVar(&f.forks, "forks", run.DefaultForks, "how many hosts are worked on at a time")
+	c.Flags().StringVar(&f.limit, "limit", "", "only these `HOSTS`: names, groups, patterns, with commas between; !NAME takes out")
+	c.Flags().IntVar(&f.forks, "forks", run.DefaultForks, "work on at most `N` hosts at a time")
 	c.Flags().BoolVar(&f.check, "check", false, "look at everything, change nothing, show what would be changed")
 	c.Flags().BoolVar(&f.diff, "diff", false, "show what was before and after each change")
 	c.Flags().BoolVarP(&f.yes, "yes", "y", false, "answer every question with yes")
 }
 
 func (f *flags) choose(c *cobra.Command) {
-	c.Flags().StringVar(&f.choice.Phase, "phase", "", "only this phase")
+	c.Flags().StringVar(&f.choice.Phase, "phase", "", "only the phase `NAME`")
 	c.Flags().StringVar(&f.choice.From, "from", "", "this `TASK` and all after it")
 	c.Flags().StringVar(&f.choice.Only, "only", "", "this `TASK` and no other")
 	c.Flags().BoolVar(&f.list, "list", false, "show phases and tasks and what is done, and run nothing")

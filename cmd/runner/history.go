@@ -32,6 +32,8 @@ one: everything that happened in it.`,
 		},
 	}
 	f.place(c)
+	c.ValidArgsFunction = offer(f.runIDs)
+	f.completeFlags(c)
 	return c
 }
 

@@ -35,7 +35,13 @@ Files that are there already are left as they are.`,
 			return initSite(c, args[0], from)
 		},
 	}
+	c.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	}
 	c.Flags().StringVar(&from, "from", "", "`RECIPE` to copy: a file or a stock recipe")
+	_ = c.RegisterFlagCompletionFunc("from", func(c *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+		return offerRecipes(c, nil, word)
+	})
 	return c
 }
 

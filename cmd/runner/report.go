@@ -27,6 +27,8 @@ times, numbers of changes, and what was kept before it was overwritten.`,
 		},
 	}
 	f.place(c)
+	c.ValidArgsFunction = offer(f.runIDs)
+	f.completeFlags(c)
 	return c
 }
 

@@ -42,6 +42,8 @@ Secrets that were given with --param are not recorded: give them again.`,
 		},
 	}
 	f.work(c)
+	c.ValidArgsFunction = offer(f.runIDs)
+	f.completeFlags(c)
 	return c
 }
 

@@ -40,6 +40,8 @@ func newRootCommand() *cobra.Command {
 	root.Flags().BoolVar(&f.version, "version", false, "show the version")
 	f.work(root)
 	f.choose(root)
+	root.ValidArgsFunction = offerRecipes
+	f.completeFlags(root)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ", docWidth)))
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &run.Failure{Err: fmt.Errorf("cannot read the flags: %w%s", err, nearFlag(c, err)), Code: run.ExitRecipe, Hint: c.CommandPath() + " --help lists them"}

@@ -33,5 +33,7 @@ runner resume does what was undone again.`,
 		},
 	}
 	f.work(c)
+	c.ValidArgsFunction = offer(f.runIDs)
+	f.completeFlags(c)
 	return c
 }
