@@ -3,6 +3,7 @@ package recipes_test
 import (
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -82,7 +83,7 @@ func TestWheezyJessieInPieces(t *testing.T) {
 // new server in the end: every mail there once, every message where its user put it and with the flags that he gave it.
 func TestWheezyJessieUnderLoad(t *testing.T) {
 	t.Parallel()
-	l := labtest.Open(t, labtest.Options{Name: "e2el", Network: "198.18.9.0/24", Messages: 600})
+	l := labtest.Open(t, labtest.Options{Name: "e2el", Network: "198.18.9.0/24", Messages: messagesUnderLoad()})
 	m := begin(t, l, "wheezy-jessie.lua")
 	x, err := load.Start(t.Context(), l, load.Options{})
 	if err != nil {
@@ -113,6 +114,14 @@ func TestWheezyJessieUnderLoad(t *testing.T) {
 	}
 	m.must("--yes", "-p", "watch=3s")
 	m.again()
+}
+
+// messagesUnderLoad is how much mail there is: RUNNER_TEST_MESSAGES, for measuring, or little.
+func messagesUnderLoad() int {
+	if n, err := strconv.Atoi(os.Getenv("RUNNER_TEST_MESSAGES")); err == nil {
+		return n
+	}
+	return 600
 }
 
 // serving tells at which of the ports of a mail server a host takes connections.
