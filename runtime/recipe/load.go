@@ -27,12 +27,13 @@ type Options struct {
 	// level says is kept for [Recipe.Notes].
 	Engine Engine
 	// Resolve gives the recipe what it needs, when its top level has said what that is. Nil: there is nothing to give.
-	Resolve func(Declaration) (Inputs, error)
-	Check   bool          // what runner.check says, unless Inputs.Check says it
-	Version string        // what runner.version says
-	Secrets SecretReader  // where secrets of the recipe are read
-	Forks   int           // hosts that each(hosts, fn) works on at a time; 0: [DefaultForks]
-	Limit   time.Duration // for running the top level, without the time in Resolve; 0: [DefaultLimit]
+	Resolve   func(Declaration) (Inputs, error)
+	Check     bool          // what runner.check says, unless Inputs.Check says it
+	Version   string        // what runner.version says
+	Secrets   SecretReader  // where secrets of the recipe are read
+	Forks     int           // hosts that each(hosts, fn) works on at a time; 0: [DefaultForks]
+	unchecked bool          // Lint: mistakes that the files show are not looked for
+	Limit     time.Duration // for running the top level, without the time in Resolve; 0: [DefaultLimit]
 }
 
 // Defaults of [Options].
@@ -131,8 +132,10 @@ func (r *Recipe) runTop(ctx context.Context) error {
 	for i, name := range r.names {
 		all[i] = r.files[name]
 	}
-	if err := r.check(all...); err != nil {
-		return err
+	if !r.options.unchecked {
+		if err := r.check(all...); err != nil {
+			return err
+		}
 	}
 	if r.kept, err = r.savedValues(); err != nil {
 		return &Error{At: Position{File: r.source.Name}, What: err.Error()}

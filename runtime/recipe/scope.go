@@ -13,11 +13,20 @@ type scopes struct {
 	field func(path []string, line int)      // a global's constant field, "hosts", "old"
 	call  func(path []string, call *ast.FuncCallExpr)
 
+	shadow func(name string, line int) // a local is declared; may be nil
+
 	locals []string // a stack
 	depth  int
 }
 
-func (s *scopes) define(names ...string) { s.locals = append(s.locals, names...) }
+func (s *scopes) define(line int, names ...string) {
+	s.locals = append(s.locals, names...)
+	for _, name := range names {
+		if s.shadow != nil {
+			s.shadow(name, line)
+		}
+	}
+}
 
 // inside goes through what has locals of its own.
 func (s *scopes) inside(body func()) {
@@ -75,13 +84,13 @@ func (s *scopes) stmt(st ast.Stmt) {
 	case *ast.NumberForStmt:
 		s.exprs([]ast.Expr{st.Init, st.Limit, st.Step})
 		s.inside(func() {
-			s.define(st.Name)
+			s.define(st.Line(), st.Name)
 			s.block(st.Stmts)
 		})
 	case *ast.GenericForStmt:
 		s.exprs(st.Exprs)
 		s.inside(func() {
-			s.define(st.Names...)
+			s.define(st.Line(), st.Names...)
 			s.block(st.Stmts)
 		})
 	case *ast.ReturnStmt:
@@ -93,13 +102,13 @@ func (s *scopes) stmt(st ast.Stmt) {
 func (s *scopes) local(st *ast.LocalAssignStmt) {
 	if len(st.Exprs) == 1 && len(st.Names) == 1 {
 		if fn, ok := st.Exprs[0].(*ast.FunctionExpr); ok {
-			s.define(st.Names...)
+			s.define(st.Line(), st.Names...)
 			s.function(fn)
 			return
 		}
 	}
 	s.exprs(st.Exprs)
-	s.define(st.Names...)
+	s.define(st.Line(), st.Names...)
 }
 
 func (s *scopes) assigned(e ast.Expr) {
@@ -165,11 +174,11 @@ func (s *scopes) expr(e ast.Expr) {
 func (s *scopes) function(fn *ast.FunctionExpr, more ...string) {
 	s.inside(func() {
 		s.depth++
-		s.define(more...)
+		s.define(fn.Line(), more...)
 		if fn.ParList != nil {
-			s.define(fn.ParList.Names...)
+			s.define(fn.Line(), fn.ParList.Names...)
 			if fn.ParList.HasVargs {
-				s.define("arg") // as Lua 5.0 has it and gopher-lua still does
+				s.define(fn.Line(), "arg") // as Lua 5.0 has it and gopher-lua still does
 			}
 		}
 		s.stmts(fn.Stmts)

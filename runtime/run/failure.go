@@ -102,3 +102,8 @@ type hintError struct {
 
 func (e *hintError) Unwrap() error { return e.error }
 func (e *hintError) Hint() string  { return e.hint }
+
+// Silent is an error that has been told already and only sets the exit code.
+func Silent(code int) error {
+	return &Failure{Err: fmt.Errorf("ended with status %d", code), Code: code, told: true}
+}
