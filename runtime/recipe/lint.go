@@ -56,7 +56,9 @@ func (l *linter) run() []*Error {
 		s.block(l.file.stmts)
 	}
 	l.unused()
-	l.found = slices.DeleteFunc(l.found, func(e *Error) bool { return !strings.HasPrefix(e.What, "cannot ") && strings.Contains(e.Line, "-- lint: ") })
+	l.found = slices.DeleteFunc(l.found, func(e *Error) bool {
+		return !strings.HasPrefix(e.What, "cannot ") && strings.Contains(e.Line, "-- lint: ")
+	})
 	slices.SortStableFunc(l.found, func(a, b *Error) int {
 		if a.At.File != b.At.File {
 			return slices.Index(l.machine.names, a.At.File) - slices.Index(l.machine.names, b.At.File)
