@@ -21,6 +21,8 @@ type siteHosts struct {
 
 	mu   sync.Mutex
 	open map[module.HostName]*siteHost
+	// peers are who answered at the hosts that were connected to.
+	peers map[module.HostName]transport.Peer
 }
 
 type siteHost struct {
@@ -29,7 +31,7 @@ type siteHost struct {
 }
 
 func newSiteHosts(site *recipe.Site, j *job) *siteHosts {
-	s := &siteHosts{site: site, j: j, open: map[module.HostName]*siteHost{}}
+	s := &siteHosts{site: site, j: j, open: map[module.HostName]*siteHost{}, peers: map[module.HostName]transport.Peer{}}
 	s.dialer = transport.NewDialer(transport.Options{Prompter: s.prompter()})
 	return s
 }
@@ -54,6 +56,14 @@ func (s *siteHosts) Open(ctx context.Context, name module.HostName, sudo *bool) 
 	return h.login, nil
 }
 
+// peer is who answered at a host; false: it was not connected to.
+func (s *siteHosts) peer(name module.HostName) (transport.Peer, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.peers[name]
+	return p, ok
+}
+
 func (s *siteHosts) get(ctx context.Context, name module.HostName) (*siteHost, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,7 +81,13 @@ func (s *siteHosts) get(ctx context.Context, name module.HostName) (*siteHost, e
 	o := host.Options{
 		Local: spec.Local,
 		Dial: func(ctx context.Context) (transport.Conn, error) {
-			return s.dialer.Dial(ctx, spec)
+			conn, err := s.dialer.Dial(ctx, spec)
+			if err == nil {
+				s.mu.Lock()
+				s.peers[name] = conn.Peer()
+				s.mu.Unlock()
+			}
+			return conn, err
 		},
 	}
 	if password := s.secret(ctx, entry, "sudo_password"); password != nil {
