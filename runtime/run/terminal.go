@@ -75,8 +75,10 @@ func (t *Terminal) Report(e Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e.Kind == Progress {
-		if t.live != nil && e.Progress != nil {
-			t.live.update(e)
+		if t.live != nil && e.Progress != nil && t.live.update(e) {
+			if heading := t.heading(); heading != "" {
+				t.write(heading)
+			}
 		}
 		return
 	}
@@ -171,7 +173,7 @@ func (t *Terminal) rule(name, title string) string {
 	if rest := t.o.Width - len([]rune(line)); rest > 0 {
 		line += strings.Repeat("=", rest)
 	}
-	return line
+	return strings.Join(fold(line, t.o.Width, 0), "\n")
 }
 
 // heading is the name of the task, once, before the first line that it has to show.
@@ -180,7 +182,11 @@ func (t *Terminal) heading() string {
 		return ""
 	}
 	t.shown = t.task
-	return "\n" + t.paint.strong.Sprint(t.task) + "\n"
+	text := "\n"
+	for _, part := range fold(t.task, t.o.Width, 0) {
+		text += t.paint.strong.Sprint(part) + "\n"
+	}
+	return text
 }
 
 // between sets what is said between two tasks apart from the lines of the one before.

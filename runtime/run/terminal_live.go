@@ -34,7 +34,8 @@ func newLiveLines(out io.Writer, width int) *liveLines {
 	return &liveLines{out: out, width: width, steps: map[int]*liveStep{}}
 }
 
-func (l *liveLines) update(e Event) {
+// update takes in how far a step is, and says whether its line is shown now for the first time.
+func (l *liveLines) update(e Event) (begins bool) {
 	s := l.steps[e.Step]
 	if s == nil {
 		s = &liveStep{began: e.Time, last: make(chan Event, 1)}
@@ -46,7 +47,7 @@ func (l *liveLines) update(e Event) {
 	}
 	s.last <- e
 	if s.bar != nil || e.Time.Sub(s.began) < quiet {
-		return
+		return false
 	}
 	if l.draw == nil {
 		l.draw = mpb.New(mpb.WithOutput(l.out), mpb.WithWidth(l.width), mpb.WithAutoRefresh())
@@ -59,6 +60,7 @@ func (l *liveLines) update(e Event) {
 		}
 		return clip(LiveLine(shown, time.Since(began)), width-1)
 	})))
+	return true
 }
 
 // write prints above the live lines; false when there are none.

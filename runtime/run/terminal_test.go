@@ -149,3 +149,24 @@ func TestUnits(t *testing.T) {
 		}
 	}
 }
+
+func TestTerminalFoldsWhatIsLong(t *testing.T) {
+	long := "This is a sentence that a recipe or an operator wrote without a thought for the eighty columns that a terminal has."
+	var out bytes.Buffer
+	term := NewTerminal(TerminalOptions{Out: &out})
+	for _, e := range []Event{
+		{Kind: RunStart, Recipe: "Long", Text: long},
+		{Kind: PhaseStart, Phase: "one", Title: long},
+		{Kind: TaskStart, Task: long},
+		{Kind: Said, Text: long + "\n  " + long + "\nname                 and a column that stands far to the right, which is laid out so by the recipe"},
+		{Kind: StepEnd, Module: "file", Hosts: []string{"web"}, Status: module.Unreachable, Error: "cannot reach web"},
+		{Kind: TaskEnd, Task: long, Status: module.Failed, Error: "cannot use the field x of t: t is nil"},
+		{Kind: Said, Text: "would ask before two: " + long},
+		{Kind: RunEnd, Status: module.Failed, Text: long, Hint: long},
+	} {
+		term.Report(e)
+	}
+	got := out.String()
+	golden(t, "terminal-long.txt", got)
+	checkWidth(t, strings.Replace(got, "  name                 and a column that stands far to the right, which is laid out so by the recipe\n", "", 1), 80)
+}
