@@ -18,7 +18,8 @@ func siteText(d recipe.Declaration) string {
 	b.WriteString(`--
 -- A host is "user@address:port", "local" for the machine that runner runs on, or a table:
 --   { address = "mail.example.org", user = "admin", port = 22, sudo = true, key = "~/.ssh/id_ed25519", jump = "gate.example.org" }
--- What is not said here comes from ~/.ssh/config.
+-- defaults = { … } beside hosts holds such fields for all of them. What is not said
+-- comes from ~/.ssh/config.
 return {
 `)
 	if len(d.Hosts) > 0 {

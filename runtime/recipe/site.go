@@ -67,7 +67,7 @@ func hostFields() map[string]fieldType {
 	}
 }
 
-// LoadSite reads a site file: Lua in the same sandbox as a recipe's, that returns { hosts = …, groups = …, params = …, secrets = … }. The error
+// LoadSite reads a site file: Lua in the same sandbox as a recipe's, that returns { hosts = …, groups = …, params = …, secrets = …, defaults = … }. The error
 // is an [*Error]. Secrets are not read yet: they come out as [SecretSource].
 func LoadSite(ctx context.Context, name, text string) (*Site, error) {
 	m := newMachine(SecretReader{})
@@ -151,7 +151,7 @@ func (s *siteReader) read(results []lua.LValue) error {
 	for _, part := range []struct {
 		name string
 		read func(*lua.LTable) error
-	}{{"hosts", s.hosts}, {"groups", s.groups}, {"params", s.params}, {"secrets", s.secrets}} {
+	}{{"hosts", s.hosts}, {"groups", s.groups}, {"params", s.params}, {"secrets", s.secrets}, {"defaults", s.defaults}} {
 		v := table.RawGetString(part.name)
 		inner, ok := v.(*lua.LTable)
 		if v == lua.LNil {
@@ -172,7 +172,7 @@ func (s *siteReader) read(results []lua.LValue) error {
 	if err != nil {
 		return s.fail(nil, "cannot use this as a site: %v", err)
 	}
-	return s.unknown(nil, "cannot use this as a site", k.names, []string{"hosts", "groups", "params", "secrets"})
+	return s.unknown(nil, "cannot use this as a site", k.names, []string{"hosts", "groups", "params", "secrets", "defaults"})
 }
 
 func (s *siteReader) unknown(path []string, what string, names, known []string) error {
@@ -234,21 +234,25 @@ func (s *siteReader) hostTable(path []string, h *SiteHost, t *lua.LTable) error 
 	if name == "" {
 		name = "of the group " + path[len(path)-1]
 	}
+	what := "the host " + name
+	if path[0] == "defaults" {
+		what = "the defaults of hosts"
+	}
 	k, err := keysOf("its table", t)
 	if err != nil {
-		return s.fail(path, "cannot use the host %s: %v", name, err)
+		return s.fail(path, "cannot use %s: %v", what, err)
 	}
 	if k.numbers > 0 {
-		return s.fail(path, "cannot use the host %s: %s has no name; write address = …", name, shown(t.RawGetInt(1)))
+		return s.fail(path, "cannot use %s: %s has no name; write address = …", what, shown(t.RawGetInt(1)))
 	}
 	known := hostFields()
-	if err := s.unknown(path, "cannot use the host "+name, k.names, slices.Sorted(maps.Keys(known))); err != nil {
+	if err := s.unknown(path, "cannot use "+what, k.names, slices.Sorted(maps.Keys(known))); err != nil {
 		return err
 	}
 	for _, field := range k.names {
 		value, want := hostField(known[field], t.RawGetString(field))
 		if want != "" {
-			return s.fail(append(slices.Clone(path), field), "cannot use the host %s: %s must be %s, not %s", name, field, want, shown(t.RawGetString(field)))
+			return s.fail(append(slices.Clone(path), field), "cannot use %s: %s must be %s, not %s", what, field, want, shown(t.RawGetString(field)))
 		}
 		if field == "address" {
 			h.Address = strings.TrimSpace(value.(string))
