@@ -29,8 +29,10 @@ const boot = `PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin LC_ALL=C;export PATH LC
 	`s=;test -r /proc/$$/stat&&read -r s </proc/$$/stat;set -- "$1" $s;` +
 	`echo "$1 $$ ${6:-0} $(id -u) $(command -v setsid)";echo "$1" >&2;unset s;set --;IFS= read -r l;eval "unset l;$(printf %b "$l")"`
 
-// asRoot starts boot as root: at once when the user is root already. The prompt is one that nothing else prints.
-const asRoot = `LC_ALL=C;export LC_ALL;test "$(id -u)" = 0&&exec "$4" -c "$1" sh "$2";exec sudo -S -H -p "$3" -- "$4" -c "$1" sh "$2"`
+// asRoot starts boot as root: at once when the user is root already. The prompt is one that nothing else prints. Where there is no
+// sudo but doas(1) it is that, which reads passwords from terminals only and so must need none (-n).
+const asRoot = `LC_ALL=C;export LC_ALL;test "$(id -u)" = 0&&exec "$4" -c "$1" sh "$2";` +
+	`command -v sudo >/dev/null 2>&1||{ command -v doas >/dev/null 2>&1&&exec doas -n "$4" -c "$1" sh "$2";};exec sudo -S -H -p "$3" -- "$4" -c "$1" sh "$2"`
 
 // launchTimeout is how long a host may take until a command runs: an old one looks up names, PAM waits after a wrong password.
 const launchTimeout = time.Minute

@@ -93,6 +93,9 @@ var refusals = []struct{ says, means, do string }{
 	{"account or password is expired", "sudo says that the account or its password has expired", "renew it on the host, or log in as root"},
 	{"sudo: not found", "sudo is not installed", "install sudo on the host, or log in as root"},
 	{"sudo: command not found", "sudo is not installed", "install sudo on the host, or log in as root"},
+	{"doas: Authentication required", "doas asks for a password, which it reads from terminals only", "permit the user without one on the host (permit nopass USER in doas.conf), install sudo, or log in as root"},
+	{"doas: Operation not permitted", "doas does not let the user run /bin/sh", "permit it on the host (permit nopass USER in doas.conf), or log in as root"},
+	{"doas: doas is not enabled", "doas has no doas.conf on the host", "permit the user there (permit nopass USER in doas.conf), or log in as root"},
 	{"account is currently not available", "the user has no login shell (nologin)", "log in as a user with a shell"},
 }
 
