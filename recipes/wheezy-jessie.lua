@@ -254,7 +254,7 @@ task("Back up the old server", function()
 end)
 
 task("Tidy up", function()
-  mysql.database { on = new, name = staged, state = "absent", backup = false }
+  mysql.database { on = new, name = staged, state = "absent", backup = false } -- lint: this recipe made it
   local left = postfix.queue { on = old }.messages
   if left > 0 then say(("%d mails wait in the queue of the old server (postqueue -p); let it run until they are gone."):format(left)) end
   say("The last backup of the old server is in " .. params.backups .. " there. Copy it elsewhere; then the old server may be powered off.")
