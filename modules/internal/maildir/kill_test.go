@@ -157,6 +157,9 @@ func (w *world) whole() (count int) {
 // TestKilled kills the runner at random instants of warm and final passes while the source is used, and goes on. Nothing
 // half may ever be seen, nothing may be lost, and the last final pass must make both sides equal.
 func TestKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED in a short run: it takes seconds")
+	}
 	kills := testRounds(9)
 	for _, wr := range writers {
 		t.Run(wr.name, func(t *testing.T) {

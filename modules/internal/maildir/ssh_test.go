@@ -82,6 +82,9 @@ func (w *world) connect(from, to transport.Spec) {
 
 // TestOverOpenSSH goes through real SSH servers: the source alone (the runner is on the new host), then both.
 func TestOverOpenSSH(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED in a short run: it takes seconds")
+	}
 	spec := sshd(t)
 	for name, to := range map[string]transport.Spec{"one hop": {}, "two hops": spec} {
 		t.Run(name, func(t *testing.T) {
@@ -112,6 +115,9 @@ func TestOverOpenSSH(t *testing.T) {
 
 // TestConnectionCut cuts the connection to either host in the middle of a copy.
 func TestConnectionCut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED in a short run: it takes seconds")
+	}
 	for _, which := range []string{"old", "new"} {
 		t.Run(which, func(t *testing.T) {
 			server := sshtest.Start(t, sshtest.Options{})

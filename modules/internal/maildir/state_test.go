@@ -32,6 +32,9 @@ func (w *world) look(o Options) *Pass {
 // TestStateFindsEveryChange makes one change at a time, on either side. A look with the state of the last pass must find
 // what a full listing finds, and must not have listed what did not change.
 func TestStateFindsEveryChange(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED in a short run: it takes seconds")
+	}
 	w := newWorld(t, true)
 	w.o.recent = settledAtOnce
 	w.stock()

@@ -3,6 +3,7 @@ package mysql_test
 import (
 	"context"
 	"database/sql"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -43,6 +44,10 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	_ = os.Chmod(dir, 0o755)
+	flag.Parse()
+	if testing.Short() {
+		os.Exit(m.Run())
+	}
 	if servers.old, servers.why = startServer(filepath.Join(dir, "old"), "--sql-mode=", "--character-set-server=latin1"); servers.why == nil {
 		servers.new, servers.why = startServer(filepath.Join(dir, "new"))
 	}
@@ -149,6 +154,9 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("SKIPPED in a short run: it needs two servers")
+	}
 	if servers.why != nil {
 		if slices.Contains(strings.FieldsFunc(os.Getenv("RUNNER_TEST_REQUIRE"), func(r rune) bool { return r == ',' || r == ' ' }), "mariadb") {
 			t.Fatalf("needs MariaDB: %v", servers.why)
