@@ -935,18 +935,24 @@ function postfix.flush(args) end
 
 ---@class postfix.forward.args : StepOptions
 ---@field on Host Old server.
----@field to string New server as the old one finds it: a name, or an address. Its MX records are not asked.
+---@field to? string New server as the old one finds it: a name, or an address. Its MX records are not asked. Needed unless state is "absent".
 ---@field port? integer Port of the new server. Default: 25.
+---@field domains? string[] Only these domains; empty: every domain whose mailboxes are on the old server.
 ---@field keep_login? boolean Leave logging in for sending as it is, because the old server's Dovecot goes on.
+---@field state? "present"|"absent" present: the mail is forwarded; absent: it is delivered on the old server again. Default: present.
 
 ---@class postfix.forward.result : StepResult
 ---@field before table<string, string> the settings that stood in main.cf, as they were
 ---@field absent string[] those that did not stand in main.cf
----@field transport string where the mail goes
+---@field transport string where the mail goes; empty with state = "absent"
 
 ---Has an old server pass on all mail to the new one.
 ---
----One setting does it: virtual_transport leads to the new server. The old one still knows which addresses there are, refuses others, and follows its aliases, so it never becomes an open relay or a source of bounces. Since Dovecot does not run there any more, which Postfix would ask for passwords, logging in for sending is switched off for as long: without that no mail would be taken on port 25 at all ("no SASL authentication mechanisms"). A frozen Postfix stays frozen; thaw it after this. To go back: postconf { on = old, set = r.before, unset = r.absent, reload = true }.
+---One setting does it: virtual_transport leads to the new server. The old one still knows which addresses there are, refuses others, and follows its aliases, so it never becomes an open relay or a source of bounces. Since Dovecot does not run there any more, which Postfix would ask for passwords, logging in for sending is switched off for as long: without that no mail would be taken on port 25 at all ("no SASL authentication mechanisms"). A frozen Postfix stays frozen; thaw it after this.
+---
+---With domains only these are forwarded: they get entries in a transport map of its own, which stands before those that are there (see transport(5)). The others go on being delivered on the old server, so logging in stays as it is; thaw Dovecot as well.
+---
+---To go back, call it again with state = "absent".
 ---@param args postfix.forward.args
 ---@return postfix.forward.result
 function postfix.forward(args) end
@@ -1165,6 +1171,38 @@ function template(args) end
 ---@param args tls_check.args
 ---@return tls_check.result
 function tls_check(args) end
+
+---@class tree_sync.args : StepOptions
+---@field from Host Host that the files come from.
+---@field to Host Host that they go to. It may be the host that runner itself runs on, which is the fastest way.
+---@field path string Whole path of the directory on from.
+---@field target? string The same on to; path when it is not given. The folder that it lies in must be there.
+---@field exclude? string[] What to leave out on both sides, as shell patterns: "*.log" anywhere, "shop/cache" below path.
+---@field delete? boolean Put aside what from does not have.
+---@field max_delete? integer|string How many files delete may put aside: a number, or a share of those on the target ("5%", the default).
+---@field owner? string Owner of everything on to, "user" or "user:group". When it is not given: whoever has the same name there.
+---@field rate? Size The most bytes a second that are read from from, such as "20M". 0: no limit.
+
+---@class tree_sync.result : StepResult
+---@field files integer files on from
+---@field bytes integer their size
+---@field copied integer files that were sent
+---@field copied_bytes integer their size
+---@field linked integer further names that were given, and symbolic links
+---@field removed integer files that were put aside
+---@field quarantine string the directory where they are now
+---@field extra integer files that only to has and that stay
+---@field vanished integer files that had gone when they were to be read
+---@field left string[] what stays behind, and why; the first 20
+
+---Copies a directory tree to another host.
+---
+---Files are compared by size and time and sent whole, by the same machinery as [maildir_sync]: a file becomes visible whole or not at all, a pass that was broken off is gone on with by the next, and nothing that the old host sends is trusted. Owners are those of the same names on the new host; modes, times, symbolic links and further names of a file (hard links) are kept. Nothing is removed unless delete says so, and then it is put aside beside the target (/var/www.quarantine-DATE), up to max_delete. Other file systems mounted below path, sockets and devices stay behind.
+---
+---A file of the same size and time is taken for equal. The old host needs find and tar of GNU, no older than Debian 5's; the new one perl-base, unless runner runs there itself.
+---@param args tree_sync.args
+---@return tree_sync.result
+function tree_sync(args) end
 
 ---@class user.args : StepOptions
 ---@field on Host Host that has the user.

@@ -90,7 +90,8 @@ var (
 // openFiles lists who has files open below a directory: process number and file. Only root sees those of others.
 const openFiles = `find /proc/[0-9]*/fd -lname "$1/*" -printf '%p %l\n' 2>/dev/null | sed 's,^/proc/,,; s,/fd/[0-9]* , ,' | head -n 100`
 
-const dovecotKeep = `mkdir -p "$(dirname "$1")" && echo "$2" >"$1.new" && mv -f "$1.new" "$1"`
+// keepMark writes what runner has to remember on a host: a file and its text.
+const keepMark = `mkdir -p "$(dirname "$1")" && printf '%s\n' "$2" >"$1.new" && mv -f "$1.new" "$1"`
 
 // dovecotServer is a Dovecot with what there is of it.
 type dovecotServer struct {
@@ -180,7 +181,7 @@ func planDovecotFreeze(ctx context.Context, a *dovecotFreezeArgs) (*module.Plan,
 		Before:  fmt.Sprintf("%s, %s, %s\n", d.state.word(), countProcesses(len(d.left)), countOf(len(d.open), "open file")), After: "stopped, no process, no open file\n",
 		Apply: func(ctx context.Context, do *module.Apply) error {
 			do.Keep(module.Original{Host: a.On.Name(), Object: "service dovecot", Value: was})
-			if _, err := do.Host(a.On).RunCommand(ctx, host.Script(dovecotKeep, dovecotMark, was)); err != nil {
+			if _, err := do.Host(a.On).RunCommand(ctx, host.Script(keepMark, dovecotMark, was)); err != nil {
 				return fmt.Errorf("cannot note on %s that Dovecot is frozen: %w", a.On.Name(), why(err))
 			}
 			deadline := time.Now().Add(a.Wait)

@@ -19,7 +19,7 @@ func TestCases(t *testing.T) {
 			"init-log": initLog, "processes": processTable, "terminate": endScript, "services": knownServices,
 			"postfix": postfixLook, "sbin": postfixRun, "keep": keepScript,
 			"postfix-place": postfixPlace, "spool": postfixSpool, "queue": postfixList,
-			"open-files": openFiles, "dovecot-keep": dovecotKeep,
+			"open-files": openFiles, "keep-mark": keepMark,
 			"account": accountRun, "apt-age": aptAge, "apt-update": aptUpdate, "apt-simulate": aptSimulate, "apt-do": aptDo, "facts": factsLook,
 		},
 	}
