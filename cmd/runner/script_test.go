@@ -65,6 +65,7 @@ func runScripts(t *testing.T, dir string, more map[string]string) {
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // each program under the race detector would end a second later
 			e.Setenv("ADDRESS", host)
 			e.Setenv("PORT", port)
 			e.Setenv("CLOSED", closedPort(t))
