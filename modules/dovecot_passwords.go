@@ -135,14 +135,14 @@ func planDovecotPasswords(ctx context.Context, a *dovecotPasswordsArgs) (*module
 	if err := a.refuse(rows, room); err != nil {
 		return nil, err
 	}
-	plan, todo := a.report(rows)
-	if len(todo) > 0 {
+	plan, unmarked := a.report(rows)
+	if len(unmarked) > 0 {
 		var lines []string
-		for _, r := range todo {
+		for _, r := range unmarked {
 			lines = append(lines, r.address+" "+r.is.Prefix)
 		}
 		plan.Changes = []module.Change{{
-			Summary: "write its scheme before " + countOf(len(todo), "password") + " of " + a.Database, After: joined(lines),
+			Summary: "write its scheme before " + countOf(len(unmarked), "password") + " of " + a.Database, After: joined(lines),
 			Apply: func(ctx context.Context, do *module.Apply) error { return a.mark(ctx, do, room) },
 		}}
 	}
@@ -184,12 +184,12 @@ func firstOf(list []string, n int, between string) string {
 func (a *dovecotPasswordsArgs) report(rows []storedPassword) (*module.Plan, []storedPassword) {
 	schemes, refused, weak := map[string]any{}, []string{}, 0
 	strict, _ := a.strict() // Validate has tried it
-	var todo []storedPassword
+	var unmarked []storedPassword
 	for _, r := range rows {
 		n, _ := schemes[r.is.Scheme].(int)
 		schemes[r.is.Scheme] = n + 1
 		if r.is.Prefix != "" {
-			todo = append(todo, r)
+			unmarked = append(unmarked, r)
 		}
 		if dovecot.Weak(r.is.Scheme) {
 			weak++
@@ -198,15 +198,15 @@ func (a *dovecotPasswordsArgs) report(rows []storedPassword) (*module.Plan, []st
 			}
 		}
 	}
-	plan := &module.Plan{Output: map[string]any{"schemes": schemes, "accounts": len(rows), "marked": len(todo), "weak": weak, "refused": refused}}
+	plan := &module.Plan{Output: map[string]any{"schemes": schemes, "accounts": len(rows), "marked": len(unmarked), "weak": weak, "refused": refused}}
 	plan.Note = countOf(len(rows), "password") + ", all with their scheme"
-	if len(todo) > 0 {
+	if len(unmarked) > 0 {
 		plan.Note = ""
 	}
 	if len(refused) > 0 {
 		plan.Note = fmt.Sprintf("Dovecot %s refuses the passwords of %s", a.Version, firstOf(refused, 5, ", "))
 	}
-	return plan, todo
+	return plan, unmarked
 }
 
 // mark writes the schemes, in one transaction, before values that are still what was read.

@@ -27,7 +27,7 @@ type sshProcess struct {
 	exit  error
 }
 
-// startSession begins in a session. The place of the session is given back when it has ended, or could not be begun.
+// startSession begins in a session. Its place is given back when the session has ended, or could not be begun.
 func startSession(ctx context.Context, c *sshConn, s *ssh.Session, begin func(*ssh.Session) error) (*sshProcess, error) {
 	p := &sshProcess{conn: c, session: s, gone: make(chan struct{}), ended: make(chan struct{})}
 	in, err := s.StdinPipe()

@@ -16,7 +16,7 @@ import (
 
 // IMAP is a session with an IMAP server that has logged in.
 type IMAP struct {
-	Certificate *Certificate // nil: the session is not encrypted
+	Certificate *Certificate // nil: the connection is not encrypted
 
 	session *session
 	client  *imapclient.Client

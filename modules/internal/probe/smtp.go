@@ -34,7 +34,7 @@ func (e *ReplyError) Error() string { return fmt.Sprintf("it answers %s with %s"
 // SMTP is a session with an SMTP server (RFC 5321).
 type SMTP struct {
 	Greeting    string
-	Certificate *Certificate // nil: the session is not encrypted
+	Certificate *Certificate // nil: the connection is not encrypted
 
 	*session
 	helo       string
