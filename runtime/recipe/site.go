@@ -385,39 +385,3 @@ func (s *siteReader) member(path []string, v lua.LValue) (string, error) {
 	}
 	return "", s.fail(path, "cannot use the host %s twice with different settings: give it a name in hosts and use that name in the groups", h.Address)
 }
-
-func (s *siteReader) params(t *lua.LTable) error {
-	k, err := keysOf("params", t)
-	if err != nil || k.numbers > 0 {
-		return s.fail([]string{"params"}, "cannot use the parameters of the site: each has a name, params = { database = \"mailserver\" }")
-	}
-	x := export{reveal: func(s *secret) (any, error) { return s.source, nil }}
-	for _, name := range k.names {
-		v, err := x.value(name, t.RawGetString(name))
-		if err != nil {
-			return s.fail([]string{"params", name}, "cannot use the parameter %s: %v", name, err)
-		}
-		s.site.Params[name] = v
-	}
-	return nil
-}
-
-func (s *siteReader) secrets(t *lua.LTable) error {
-	k, err := keysOf("secrets", t)
-	if err != nil || k.numbers > 0 {
-		return s.fail([]string{"secrets"}, "cannot use the secrets of the site: each has a name, secrets = { mysql = secret { file = \"…\" } }")
-	}
-	for _, name := range k.names {
-		switch v := t.RawGetString(name).(type) {
-		case lua.LString:
-			s.site.Secrets[name] = SecretSource{Value: module.NewSecret(string(v))}
-		default:
-			known, ok := secretOf(v)
-			if !ok {
-				return s.fail([]string{"secrets", name}, "cannot use the secret %s: it must be secret { … } or a text, not %s", name, shown(v))
-			}
-			s.site.Secrets[name] = known.source
-		}
-	}
-	return nil
-}
