@@ -179,6 +179,8 @@ func tidyCommand(ts *testscript.TestScript, _ bool, _ []string) {
 				text = strings.ReplaceAll(text, value, "$"+name)
 			}
 		}
+		list := strings.Join(stockNames(stock()), ", ")
+		text = strings.NewReplacer("(there are: "+list+")", "(there are: STOCK)", "("+list+")", "(STOCK)").Replace(text)
 		for _, c := range changing {
 			text = c.pattern.ReplaceAllString(text, c.with)
 		}
