@@ -125,10 +125,18 @@ func (j *job) work(ctx context.Context, how func(context.Context, run.Options) e
 		return err
 	}
 	defer loaded.close()
+	wheel := run.NewWheel(stop)
+	if !j.check {
+		end, err := wheel.Listen(j.state)
+		if err != nil {
+			return err
+		}
+		defer end()
+	}
 	reporter := j.reporter()
 	o := run.Options{
 		State: j.state, Program: loaded.program, Recipe: loaded.name, Record: j.record, Start: j.start(loaded), Modules: modules.All(), Hosts: loaded.hosts,
-		Mask: j.mask, Stop: stop, Operator: j.console, Reporters: []run.Reporter{reporter},
+		Mask: j.mask, Stop: stop, Wheel: wheel, Operator: j.console, Reporters: []run.Reporter{reporter},
 		Choice: j.choice, Outside: loaded.outside, Limit: j.limit, Forks: j.forks, Check: j.check, Yes: j.yes,
 		GoOn: "runner " + j.goOn(), Notes: strings.Join(j.notes, "\n"),
 	}

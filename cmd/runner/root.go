@@ -46,7 +46,7 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &run.Failure{Err: fmt.Errorf("cannot read the flags: %w%s", err, nearFlag(c, err)), Code: run.ExitRecipe, Hint: c.CommandPath() + " --help lists them"}
 	})
-	root.AddCommand(newResumeCommand(), newUndoCommand(), newHistoryCommand(), newReportCommand(), newInitCommand(), newDocCommand(), newLintCommand(), newDoctorCommand(), newLabCommand(), newVersionCommand())
+	root.AddCommand(newResumeCommand(), newUndoCommand(), newHistoryCommand(), newReportCommand(), newStatusCommand(), newPauseCommand(), newContinueCommand(), newThrottleCommand(), newStopCommand(), newInitCommand(), newDocCommand(), newLintCommand(), newDoctorCommand(), newLabCommand(), newVersionCommand())
 	return root
 }
 

@@ -25,6 +25,7 @@ type engine struct {
 	hosts    HostSource
 	tell     *teller
 	stop     *Stopper
+	wheel    *Wheel // nil: nobody steers
 	operator Operator
 	handlers func() []string // names of the handlers of the recipe
 	outside  func(module.HostName) bool
@@ -105,6 +106,12 @@ func (e *engine) Step(ctx context.Context, s recipe.Step) (map[string]any, error
 		return nil, err
 	}
 	defer func() { <-e.slots }()
+	if err := e.wheel.wait(ctx); err != nil {
+		return nil, err
+	}
+	if e.wheel != nil {
+		ctx = module.WithRate(ctx, e.wheel.rate.Load)
+	}
 	return e.newStep(s, call).run(ctx)
 }
 

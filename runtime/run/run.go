@@ -24,6 +24,7 @@ type Options struct {
 	Hosts     HostSource
 	Mask      *Masker
 	Stop      *Stopper
+	Wheel     *Wheel // what second terminals steer the run with; nil: nothing
 	Operator  Operator
 	Reporters []Reporter
 
@@ -110,6 +111,10 @@ func open(o Options, undo bool) (*session, error) {
 		modules: modules, hosts: o.Hosts, stop: o.Stop, operator: o.Operator, handlers: o.Program.Handlers, outside: o.Outside, source: o.Program.Line,
 		check: o.Check, yes: o.Yes, limit: o.Limit, goOn: o.GoOn, slots: make(chan struct{}, o.Forks),
 		tell: &teller{mask: o.Mask, reporters: slices.Clone(o.Reporters), now: o.Now},
+	}
+	if o.Wheel != nil {
+		e.wheel = o.Wheel
+		e.tell.reporters = append(e.tell.reporters, o.Wheel)
 	}
 	e.tell.broken = func(err error) { e.stop.Stop(err) }
 	s := &session{engine: e, program: o.Program, record: o.Record, began: o.Now(), undo: undo}

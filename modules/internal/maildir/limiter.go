@@ -5,20 +5,21 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"runner/runtime/module"
 )
 
-// limiter keeps the sum of all readers below a number of bytes per second. A nil limiter does not limit.
+// limiter keeps the sum of all readers below a number of bytes per second: that of the step, or the one that the operator set while
+// it works (see module.Rate).
 type limiter struct {
 	mu    sync.Mutex
-	rate  float64
+	own   float64   // of the step; 0: none
+	rate  float64   // that until was reckoned with
 	until time.Time // when what was read so far would have been read at the rate
 }
 
 func newLimiter(rate int64) *limiter {
-	if rate <= 0 {
-		return nil
-	}
-	return &limiter{rate: float64(rate)}
+	return &limiter{own: float64(max(rate, 0))}
 }
 
 // burst is how far reading may run ahead of the rate.
@@ -26,12 +27,21 @@ const burst = 100 * time.Millisecond
 
 // spend waits until n more bytes may have been read.
 func (l *limiter) spend(ctx context.Context, n int) error {
+	rate := float64(module.Rate(ctx))
 	l.mu.Lock()
+	if rate == 0 {
+		rate = l.own
+	}
 	now := time.Now()
-	if l.until.Before(now) {
+	if rate != l.rate || l.until.Before(now) {
 		l.until = now
 	}
-	l.until = l.until.Add(time.Duration(float64(n) / l.rate * float64(time.Second)))
+	l.rate = rate
+	if rate == 0 {
+		l.mu.Unlock()
+		return nil
+	}
+	l.until = l.until.Add(time.Duration(float64(n) / rate * float64(time.Second)))
 	wait := l.until.Sub(now) - burst
 	l.mu.Unlock()
 	if wait <= 0 {
@@ -48,9 +58,6 @@ func (l *limiter) spend(ctx context.Context, n int) error {
 }
 
 func (l *limiter) reader(ctx context.Context, r io.Reader) io.Reader {
-	if l == nil {
-		return r
-	}
 	return &limited{ctx, l, r}
 }
 
