@@ -71,6 +71,12 @@ func (j *job) load(ctx context.Context) (*loaded, error) {
 			}
 			l.params = in.Params
 			j.maskParams(in.Params)
+			for _, p := range d.Params {
+				// A secret written plainly into the site is still a string here.
+				if text, ok := in.Params[p.Name].(string); ok && p.Type == "secret" && text != "" {
+					j.mask.Add(text)
+				}
+			}
 			l.addresses = addresses(site, in)
 			return in, j.limitTo(l, in)
 		},

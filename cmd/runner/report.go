@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"runner/runtime/run"
@@ -8,6 +10,7 @@ import (
 
 func newReportCommand() *cobra.Command {
 	var f flags
+	var page, junit string
 	c := &cobra.Command{
 		Use:   "report [RUN]",
 		Short: "Show the phases and tasks of a run with times and changes",
@@ -23,10 +26,15 @@ times, numbers of changes, and what was kept before it was overwritten.`,
 			if err != nil {
 				return usage("%w", err)
 			}
+			if page != "" || junit != "" {
+				return errors.Join(reportFile(page, r, run.WriteHTML), reportFile(junit, r, run.WriteJUnit))
+			}
 			return run.WriteReport(c.OutOrStdout(), r)
 		},
 	}
 	f.place(c)
+	c.Flags().StringVar(&page, "html", "", "write one self-contained page to `FILE` instead")
+	c.Flags().StringVar(&junit, "junit", "", "write JUnit XML to `FILE` instead")
 	c.ValidArgsFunction = offer(f.runIDs)
 	f.completeFlags(c)
 	return c

@@ -1,0 +1,113 @@
+package run
+
+import (
+	_ "embed"
+	"html/template"
+	"io"
+	"time"
+)
+
+//go:embed report.html.tmpl
+var htmlReport string
+
+type htmlPage struct {
+	*Record
+	Name        string
+	DoneN, AllN int
+	Changes     int
+	Tasks       []htmlTask
+	Steps       []htmlStep
+	Verdicts    []Event // what the recipe and the runner said, and questions with their answers
+}
+
+type htmlTask struct {
+	TaskName
+	Result      string
+	Began, Took string
+	Left, Width float64 // place in the timeline, in percent
+	Changes     int
+	Error       string
+}
+
+type htmlStep struct {
+	Event
+	Did []htmlChange
+}
+
+type htmlChange struct {
+	ChangeInfo
+	Failed string
+}
+
+// WriteHTML tells a run in one page that needs no other file and no network: timeline, tasks, every change that was made with what
+// was before and after, and what was said. The journal holds no secrets, so neither does the page.
+func WriteHTML(w io.Writer, r *Record) error {
+	t, err := template.New("report").Funcs(template.FuncMap{
+		"param": paramText, "seconds": Seconds,
+		"clock": func(t time.Time) string { return t.Local().Format(timeLayout) },
+	}).Parse(htmlReport)
+	if err != nil {
+		return err
+	}
+	p := htmlPage{Record: r, Name: orElse(r.Recipe, r.Start.File), Changes: r.changes(), Tasks: r.timeline(), Steps: r.changedSteps()}
+	p.DoneN, p.AllN = r.Counts()
+	for _, e := range r.Events {
+		switch e.Kind {
+		case Said, Warned, GateAsked, GateAnswer:
+			p.Verdicts = append(p.Verdicts, e)
+		}
+	}
+	return t.Execute(w, p)
+}
+
+// timeline places the tasks between the first event of the run and its last.
+func (r *Record) timeline() []htmlTask {
+	var first, last time.Time
+	if n := len(r.Events); n > 0 {
+		first, last = r.Events[0].Time, r.Events[n-1].Time
+	}
+	span := max(last.Sub(first).Seconds(), 0.001)
+	var list []htmlTask
+	for _, name := range r.names() {
+		row := htmlTask{TaskName: name, Result: "-"}
+		if t := r.find(name); t != nil {
+			row.Result, row.Changes, row.Error = t.result(), t.Changes, t.Error
+			row.Began, row.Took = t.Began.Local().Format(timeLayout), Seconds(t.Took)
+			row.Left = min(max(t.Began.Sub(first).Seconds()/span*100, 0), 99.7)
+			row.Width = min(max(t.Took/span*100, 0.3), 100-row.Left)
+		}
+		list = append(list, row)
+	}
+	return list
+}
+
+// changedSteps joins what was made with what the plan said of before and after: the journal holds that only once.
+func (r *Record) changedSteps() []htmlStep {
+	var list []htmlStep
+	plans := map[int][]ChangeInfo{}
+	at := map[int]int{}
+	for _, e := range r.Events {
+		switch e.Kind {
+		case StepPlan:
+			plans[e.Step] = append([]ChangeInfo{}, e.Changes...)
+		case ChangeDone:
+			i, ok := at[e.Step]
+			if !ok {
+				i, at[e.Step] = len(list), len(list)
+				list = append(list, htmlStep{Event: e})
+			}
+			for _, c := range e.Changes {
+				// Changes are made in the order of the plan, so the first of the same words is the one.
+				for j, planned := range plans[e.Step] {
+					if planned.Summary == c.Summary {
+						c = planned
+						plans[e.Step] = append(plans[e.Step][:j], plans[e.Step][j+1:]...)
+						break
+					}
+				}
+				list[i].Did = append(list[i].Did, htmlChange{ChangeInfo: c, Failed: e.Error})
+			}
+		}
+	}
+	return list
+}

@@ -1,0 +1,97 @@
+package run
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"runner/runtime/module"
+)
+
+type junitSuites struct {
+	XMLName xml.Name     `xml:"testsuites"`
+	Name    string       `xml:"name,attr"`
+	Suites  []junitSuite `xml:"testsuite"`
+}
+
+type junitSuite struct {
+	Name      string      `xml:"name,attr"`
+	Tests     int         `xml:"tests,attr"`
+	Failures  int         `xml:"failures,attr"`
+	Skipped   int         `xml:"skipped,attr"`
+	Time      string      `xml:"time,attr"` // seconds
+	Timestamp string      `xml:"timestamp,attr,omitempty"`
+	Cases     []junitCase `xml:"testcase"`
+}
+
+type junitCase struct {
+	Class   string        `xml:"classname,attr"`
+	Name    string        `xml:"name,attr"`
+	Time    string        `xml:"time,attr"`
+	Failure *junitMessage `xml:"failure"`
+	Skipped *junitMessage `xml:"skipped"`
+}
+
+type junitMessage struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+// WriteJUnit tells a run in the XML that continuous integration reads: a suite for each phase, a case for each task. A task that
+// did not run, or did not end, is skipped. There is no standard; these are the elements that Jenkins and GitLab document.
+func WriteJUnit(w io.Writer, r *Record) error {
+	all := junitSuites{Name: orElse(r.Recipe, r.Start.File)}
+	var took float64
+	for _, name := range r.names() {
+		if n := len(all.Suites); n == 0 || all.Suites[n-1].Name != xmlText(name.Phase) {
+			all.Suites, took = append(all.Suites, junitSuite{Name: xmlText(name.Phase)}), 0
+		}
+		s := &all.Suites[len(all.Suites)-1]
+		c := junitCase{Class: xmlText(name.Phase), Name: xmlText(name.Task), Time: "0.000"}
+		t := r.find(name)
+		if t != nil {
+			if s.Timestamp == "" && !t.Began.IsZero() {
+				s.Timestamp = t.Began.UTC().Format(time.RFC3339)
+			}
+			took += t.Took
+			c.Time = fmt.Sprintf("%.3f", t.Took)
+		}
+		switch {
+		case t == nil:
+			c.Skipped = &junitMessage{Message: "it did not run"}
+		case t.Status == module.Failed || t.Status == module.Unreachable:
+			c.Failure = &junitMessage{Message: xmlText(t.Error), Text: xmlText(t.Error)}
+		case t.Undone:
+			c.Skipped = &junitMessage{Message: "it was undone"}
+		case !t.Done:
+			c.Skipped = &junitMessage{Message: "it is not done: " + orElse(string(t.Status), "broken off")}
+		}
+		s.Tests++
+		if c.Failure != nil {
+			s.Failures++
+		}
+		if c.Skipped != nil {
+			s.Skipped++
+		}
+		s.Time = fmt.Sprintf("%.3f", took)
+		s.Cases = append(s.Cases, c)
+	}
+	data, err := xml.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, data)
+	return err
+}
+
+// xmlText leaves out the control characters that XML 1.0 cannot hold in any form.
+func xmlText(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < ' ' && c != '\n' && c != '\t' {
+			return -1
+		}
+		return c
+	}, s)
+}
