@@ -24,14 +24,15 @@ import (
 //
 //	$SMTP                          a port on which a mail server listens, and no sshd
 //	$STRICT, $STRICT_KNOWN         an sshd that lets nobody in, and its known_hosts
-//	$BARE, $BARE_KNOWN, $BARE_KEY  an sshd of a host without Postfix, where [tmpfs]
+//	$BARE, $BARE_KNOWN, $BARE_KEY  an sshd of a host without Postfix and without logins for MySQL, where [tmpfs]
 //	$FULL                          a file system of 64 KiB, where [tmpfs]
 //	$SOCKET                        a MariaDB server with accounts root (with a password) and reader, where [mariadb]
 func TestMistakes(t *testing.T) {
 	strict := sshtest.Start(t, sshtest.Options{NoKey: true, Password: "nobody knows it"})
-	// Where this machine has Postfix, the host does not see its program.
+	// Where this machine has Postfix, or logins of MySQL, the host does not see them.
 	bare := sshtest.Start(t, sshtest.Options{Login: []string{"unshare", "-m", "sh", "-c",
-		`if test -e /usr/sbin/postconf; then mount --bind /dev/null /usr/sbin/postconf || exit 1; fi; exec sh -c "$0"`}})
+		`if test -e /usr/sbin/postconf; then mount --bind /dev/null /usr/sbin/postconf || exit 1; fi;
+		if test -e /etc/mysql; then mount -t tmpfs none /etc/mysql || exit 1; fi; exec sh -c "$0"`}})
 	env := map[string]string{
 		"SMTP":   otherServer(t),
 		"STRICT": portOf(t, strict.Addr), "STRICT_KNOWN": strict.Known,
@@ -106,7 +107,7 @@ func database(t *testing.T) string {
 	dir := scriptRoot(t)
 	common := []string{"--no-defaults", "--datadir=" + filepath.Join(dir, "data")}
 	if os.Getuid() == 0 {
-		u, err := user.Lookup("mysql")
+		u, err := user.Lookup("nobody")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +115,7 @@ func database(t *testing.T) string {
 		if err := os.Chown(dir, uid, -1); err != nil {
 			t.Fatal(err)
 		}
-		common = append(common, "--user=mysql")
+		common = append(common, "--user=nobody")
 	}
 	if out, err := exec.Command("mariadb-install-db", append(common, "--auth-root-authentication-method=normal", "--skip-test-db")...).CombinedOutput(); err != nil {
 		t.Fatalf("mariadb-install-db: %v\n%s", err, out)

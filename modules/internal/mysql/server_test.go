@@ -61,7 +61,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// startServer makes a data directory and starts a server in it, as the user mysql when the test runs as root. The root
+// startServer makes a data directory and starts a server in it, as the user nobody when the test runs as root. The root
 // account has no password.
 func startServer(dir string, args ...string) (*server, error) {
 	for _, p := range []string{"mariadbd", "mariadb-install-db", "mariadb-dump", "mariadb"} {
@@ -73,7 +73,7 @@ func startServer(dir string, args ...string) (*server, error) {
 		return nil, err
 	}
 	if os.Getuid() == 0 {
-		u, err := user.Lookup("mysql")
+		u, err := user.Lookup("nobody")
 		if err != nil {
 			return nil, err
 		}
@@ -82,12 +82,12 @@ func startServer(dir string, args ...string) (*server, error) {
 		if err := os.Chown(dir, uid, gid); err != nil {
 			return nil, err
 		}
-		args = append(args, "--user=mysql")
+		args = append(args, "--user=nobody")
 	}
 	data := filepath.Join(dir, "data")
 	install := exec.Command("mariadb-install-db", "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")
 	if os.Getuid() == 0 {
-		install.Args = append(install.Args, "--user=mysql")
+		install.Args = append(install.Args, "--user=nobody")
 	}
 	if out, err := install.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("mariadb-install-db: %w: %s", err, out)
