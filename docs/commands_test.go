@@ -128,7 +128,7 @@ func (c commandLines) ask(args []string) string {
 	path := strings.Fields(strings.TrimPrefix(usage, "runner"))
 	rest := args
 	for _, name := range path {
-		if len(rest) == 0 || strings.HasPrefix(name, "[") || strings.ToUpper(name) == name || strings.HasPrefix(name, "-") {
+		if len(rest) == 0 || strings.ContainsAny(name, "[|") || strings.ToUpper(name) == name || strings.HasPrefix(name, "-") {
 			break
 		}
 		for len(rest) > 0 && rest[0] != name {
