@@ -57,6 +57,17 @@ local function domains()
   return list
 end
 
+-- The domains that stay, when only some of them move.
+local function staying()
+  if #params.domains == 0 then return {} end
+  local moving, stay = {}, {}
+  for _, domain in ipairs(params.domains) do moving[domain:lower()] = true end
+  for _, row in ipairs(ask_database(old, "domains that stay", "SELECT DISTINCT LOWER(name) AS name FROM virtual_domains ORDER BY 1").rows) do
+    if not moving[row.name] then stay[#stay + 1] = row.name end
+  end
+  return stay
+end
+
 -- After the cut-over the new server is the one that counts: nothing may be copied over it any more.
 local function moved()
   local state = maildir_sync.status { on = new, target = params.vmail }
@@ -204,9 +215,16 @@ end }, function()
   service { on = new, name = "postfix", state = "started", enabled = true }
 end)
 
--- Until all the world has seen the new MX records mail still comes to the old server. It passes it on at once.
+-- Until all the world has seen the new MX records mail still comes to the old server. It passes it on at once. Domains that stay go
+-- on being served there: Dovecot is started before Postfix, which delivers to it and asks it for passwords.
 task("Let the old server forward", function()
-  postfix.forward { on = old, to = params.mx }
+  local stay = staying()
+  postfix.forward { on = old, to = params.mx, domains = #stay > 0 and params.domains or {} }
+  if #stay > 0 then
+    dovecot.thaw { on = old }
+    say("The old server goes on with " .. table.concat(stay, ", ") .. ". Users of the domains that moved can still log in there, "
+      .. "and what they change there stays there: have them change the server in their mail programs now.")
+  end
   postfix.thaw { on = old }
 end)
 
@@ -257,5 +275,7 @@ task("Tidy up", function()
   mysql.database { on = new, name = staged, state = "absent", backup = false } -- lint: this recipe made it
   local left = postfix.queue { on = old }.messages
   if left > 0 then say(("%d mails wait in the queue of the old server (postqueue -p); let it run until they are gone."):format(left)) end
-  say("The last backup of the old server is in " .. params.backups .. " there. Copy it elsewhere; then the old server may be powered off.")
+  local stay = staying()
+  say("The last backup of the old server is in " .. params.backups .. " there. Copy it elsewhere"
+    .. (#stay == 0 and "; then the old server may be powered off." or ". The old server still serves " .. table.concat(stay, ", ") .. "."))
 end)
