@@ -250,7 +250,11 @@ end)
 -- Until all the world has seen the new MX records mail still comes to the old server. It passes it on at once.
 task("Let the old server forward", function()
   postfix.forward { on = old, to = params.mx, domains = params.domains }
-  if #params.domains > 0 then dovecot.thaw { on = old } end -- the others stay
+  if #params.domains > 0 then
+    dovecot.thaw { on = old }
+    say("The old server goes on with its other domains. Users of the domains that moved can still log in there, and what they "
+      .. "change there stays there: have them change the server in their mail programs now.")
+  end
   postfix.thaw { on = old }
 end)
 
@@ -303,5 +307,6 @@ task("Tidy up", function()
   end
   local left = postfix.queue { on = old }.messages
   if left > 0 then say(("%d mails wait in the queue of the old server (postqueue -p); let it run until they are gone."):format(left)) end
-  say("The last backup of the old server is in " .. params.backups .. " there. Copy it elsewhere; then the old server may be powered off.")
+  say("The last backup of the old server is in " .. params.backups .. " there. Copy it elsewhere"
+    .. (#params.domains == 0 and "; then the old server may be powered off." or ". Its other domains are still served there."))
 end)
