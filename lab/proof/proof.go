@@ -58,10 +58,6 @@ const (
 // Run proves. The error says that it could not be done; what is different is in the report.
 func Run(ctx context.Context, l *lab.Lab, o Options) (*Report, error) {
 	began := time.Now()
-	old, err := l.Host("old")
-	if err != nil {
-		return nil, err
-	}
 	new, err := l.Host("new")
 	if err != nil {
 		return nil, err
@@ -72,25 +68,16 @@ func Run(ctx context.Context, l *lab.Lab, o Options) (*Report, error) {
 			return nil, err
 		}
 	}
-	thaw, err := startDovecot(ctx, old)
-	if err != nil {
-		return nil, err
-	}
-	defer thaw()
-	p := &prover{l: l, old: old, new: new, o: o, works: map[string]bool{}}
 	r := &Report{}
-	for _, domain := range old.Domains {
-		r.Rows = append(r.Rows, &Row{Domain: domain})
-	}
-	// Files first: who opens a mailbox moves messages from new/ to cur/. Delivery last: it adds one.
-	steps := []func(context.Context, []*Row) error{p.state, p.accounts, p.deliveries}
-	if len(o.Users) > 0 {
-		steps = []func(context.Context, []*Row) error{p.accounts}
-	}
-	for _, step := range steps {
-		if err := step(ctx, r.Rows); err != nil {
+	for _, old := range l.MailHosts() {
+		if old.Shape == "" { // the new one
+			continue
+		}
+		rows, err := prove(ctx, &prover{l: l, old: old, new: new, o: o, works: map[string]bool{}})
+		if err != nil {
 			return nil, err
 		}
+		r.Rows = append(r.Rows, rows...)
 	}
 	if before != nil {
 		row := &Row{Domain: strings.Join(new.Domains, " ") + " (was there)"}
@@ -109,6 +96,29 @@ func Run(ctx context.Context, l *lab.Lab, o Options) (*Report, error) {
 	}
 	r.Took = time.Since(began)
 	return r, nil
+}
+
+// prove holds the new server against one old one.
+func prove(ctx context.Context, p *prover) (rows []*Row, err error) {
+	thaw, err := startDovecot(ctx, p.old)
+	if err != nil {
+		return nil, err
+	}
+	defer thaw()
+	for _, domain := range p.old.Domains {
+		rows = append(rows, &Row{Domain: domain})
+	}
+	// Files first: who opens a mailbox moves messages from new/ to cur/. Delivery last: it adds one.
+	steps := []func(context.Context, []*Row) error{p.state, p.accounts, p.deliveries}
+	if len(p.o.Users) > 0 {
+		steps = []func(context.Context, []*Row) error{p.accounts}
+	}
+	for _, step := range steps {
+		if err := step(ctx, rows); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
 }
 
 // compared says that at least one message stood on both sides.
@@ -144,7 +154,7 @@ type prover struct {
 }
 
 func (p *prover) users(domain string) (list []lab.User) {
-	for _, u := range p.l.UsersOf("old") {
+	for _, u := range p.l.UsersOf(p.old.Name) {
 		if u.Domain != domain {
 			continue
 		}
