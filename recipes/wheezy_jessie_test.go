@@ -59,10 +59,10 @@ func TestWheezyJessie(t *testing.T) {
 
 var taskLine = regexp.MustCompile(`(?m)^[ *]  ([A-Z].*?)(?:  \(undo\))?$`)
 
-// TestWheezyJessieInPieces runs every task by itself.
+// TestWheezyJessieInPieces runs every task by itself, and the new server is one of today's: Debian 13 with Dovecot 2.4.
 func TestWheezyJessieInPieces(t *testing.T) {
 	t.Parallel()
-	l := labtest.Open(t, labtest.Options{Name: "e2er", Network: "198.18.8.0/24"})
+	l := labtest.Open(t, labtest.Options{Name: "e2er", Network: "198.18.8.0/24", NewSuite: "trixie"})
 	m := begin(t, l, "wheezy-jessie.lua")
 	m.operator(wheezyDomains...)
 	// Every task is a run of its own, as if the runner had been killed after each and resumed on another day.

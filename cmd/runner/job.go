@@ -208,8 +208,8 @@ func (j *job) list(ctx context.Context) error {
 		fmt.Fprintln(&b)
 		if p.Asks() {
 			question, err := loaded.program.Question(ctx, p)
-			if err != nil {
-				return err
+			if err != nil { // it needs what earlier tasks find out
+				question = "what depends on the tasks before it"
 			}
 			fmt.Fprintf(&b, "  (asks: %s)\n", question)
 		}
