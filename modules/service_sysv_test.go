@@ -220,3 +220,42 @@ func TestServiceStopsPromptly(t *testing.T) {
 		t.Error("a cancelled stop did not fail")
 	}
 }
+
+// anewScript starts its program anew when it is to reload, as sshd does on SIGHUP: for a moment there is no process and no PID file.
+const anewScript = `#!/bin/sh
+PIDFILE="/var/run/doze.pid"
+case "$1" in
+start)
+	ROOT/dozed 300 &
+	echo $! > $PIDFILE
+	;;
+stop)
+	kill $(cat $PIDFILE) && rm -f $PIDFILE
+	;;
+reload)
+	$0 stop
+	(sleep 0.4; $0 start) > /dev/null 2>&1 &
+	;;
+status)
+	[ -e $PIDFILE ] && kill -0 $(cat $PIDFILE) || { echo "dozed is not running"; exit 3; }
+	;;
+esac
+`
+
+func TestServiceThatReloadsByStartingAnew(t *testing.T) {
+	h, root := sysvMachine(t, "doze", anewScript)
+	sleeper(t, root+"/dozed")
+	ctx := context.Background()
+	t.Cleanup(func() {
+		left, _ := findProcesses(ctx, h.View, []string{"dozed"})
+		if err := endProcesses(ctx, h, left, map[int]bool{}); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, state := range []string{"started", "reloaded", "started"} {
+		r := step(t, h, "service", map[string]any{"on": here, "name": "doze", "wait": "20s", "state": state})
+		if r.Err != nil {
+			t.Fatalf("%s: %v", state, r.Err)
+		}
+	}
+}

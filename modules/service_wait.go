@@ -12,6 +12,7 @@ import (
 const (
 	serviceGlance  = 100 * time.Millisecond // between the first looks at a service that is to change
 	serviceGlances = time.Second            // the longest time between two looks
+	reloadGrace    = 2 * time.Second        // how long a service that was told to reload may seem not to run
 )
 
 // carryOut starts, stops or restarts and waits until it is so.
@@ -33,14 +34,19 @@ func (s *service) reload(ctx context.Context, do *module.Apply) error {
 	if err := s.manager.do(ctx, do.Host(s.args.On), "reload"); err != nil {
 		return s.failure(ctx, "reload", err.Error())
 	}
-	now, err := s.manager.look(ctx, s.args.On)
-	if err != nil {
-		return err
+	// A program that starts itself anew on the signal, as sshd does, has no PID file for a moment.
+	for deadline := time.Now().Add(reloadGrace); ; {
+		now, err := s.manager.look(ctx, s.args.On)
+		if err != nil || now.running {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return s.failure(ctx, "reload", "it does not run any more: "+now.why())
+		}
+		if err := sleep(ctx, serviceGlance); err != nil {
+			return err
+		}
 	}
-	if !now.running {
-		return s.failure(ctx, "reload", "it does not run any more: "+now.why())
-	}
-	return nil
 }
 
 // waitRunning waits until the service runs, and goes on running for as long as its kind needs to be trusted.
