@@ -28,7 +28,7 @@ func TestLennyJessie(t *testing.T) {
 // TestLennyJessieOfAnotherShape: the shape is found by looking at the tables, whatever the server is called.
 func TestLennyJessieOfAnotherShape(t *testing.T) {
 	t.Parallel()
-	l := labtest.Open(t, labtest.Options{Name: "mod2", Network: "198.18.15.0/24"})
+	l := labtest.Open(t, labtest.Options{Name: "mod2", Network: "198.18.15.0/27"})
 	m := begin(t, l, "lenny-jessie.lua")
 	if out, status := m.run("--yes"); status == 0 || !strings.Contains(out, "not Lenny's user and domain_id") {
 		t.Errorf("a server of Wheezy's shape: exit status %d\n%s", status, out)

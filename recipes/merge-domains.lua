@@ -99,7 +99,7 @@ end)
 task("See that there is room", { unless = moved }, function()
   local need = 0
   for _, old in ipairs(olds) do
-    need = need + tonumber(command { on = old, argv = { "du", "-slk", params.vmail }, reads = true, title = "size of the mailboxes" }.stdout:match("^%d+"))
+    need = need + tonumber(command { on = old, argv = { "du", "-slk", params.vmail }, reads = true, ok = { 0, 1 }, title = "size of the mailboxes" }.stdout:match("^%d+"))
   end
   local free = command { on = new, argv = { "df", "-Pk", params.vmail }, reads = true, title = "free space" }
   local have = tonumber(free.lines[2]:match("%s%d+%s+%d+%s+(%d+)"))
