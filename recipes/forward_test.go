@@ -23,7 +23,7 @@ end)
 // TestForwardSomeDomains: real mails go to the new server for the domain that moved, and to the old mailboxes for the others.
 func TestForwardSomeDomains(t *testing.T) {
 	t.Parallel()
-	l := labtest.Open(t, labtest.Options{Name: "mod3", Network: "198.18.15.128/27"})
+	l := labtest.Open(t, labtest.Options{Name: "forwd", Network: "198.18.14.64/27"})
 	file := filepath.Join(t.TempDir(), "forward.lua")
 	if err := os.WriteFile(file, []byte(forwardRecipe), 0o644); err != nil {
 		t.Fatal(err)

@@ -147,7 +147,7 @@ end)
 
 task("See that there is room", { unless = moved }, function()
   -- -l: a mail with two links counts twice, as it may on the new server.
-  local used = command { on = old, argv = { "du", "-slk", params.old_vmail }, reads = true, title = "size of the mailboxes" }
+  local used = command { on = old, argv = { "du", "-slk", params.old_vmail }, reads = true, ok = { 0, 1 }, title = "size of the mailboxes" }
   local files = command { on = old, argv = { "sh", "-c", 'find "$1" | wc -l', "sh", params.old_vmail }, reads = true, title = "number of files" }
   local free = command { on = new, argv = { "df", "-Pk", params.vmail }, reads = true, title = "free space" }
   local inodes = command { on = new, argv = { "df", "-Pi", params.vmail }, reads = true, title = "free inodes" }

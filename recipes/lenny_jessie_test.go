@@ -10,7 +10,7 @@ import (
 // TestLennyJessie moves a server of Lenny's shape: local parts and domains apart, capitals in names, control files of Dovecot 1.0.
 func TestLennyJessie(t *testing.T) {
 	t.Parallel()
-	l := labtest.Open(t, labtest.Options{Name: "mod1", Network: "198.18.14.0/24", OldShape: "lenny"})
+	l := labtest.Open(t, labtest.Options{Name: "lenny", Network: "198.18.14.0/27", OldShape: "lenny"})
 	m := begin(t, l, "lenny-jessie.lua")
 	if out := m.must("--check", "--yes"); !strings.Contains(out, "would change") {
 		t.Errorf("--check says:\n%s", out)
@@ -28,7 +28,7 @@ func TestLennyJessie(t *testing.T) {
 // TestLennyJessieOfAnotherShape: the shape is found by looking at the tables, whatever the server is called.
 func TestLennyJessieOfAnotherShape(t *testing.T) {
 	t.Parallel()
-	l := labtest.Open(t, labtest.Options{Name: "mod2", Network: "198.18.15.0/27"})
+	l := labtest.Open(t, labtest.Options{Name: "lenn2", Network: "198.18.14.32/27"})
 	m := begin(t, l, "lenny-jessie.lua")
 	if out, status := m.run("--yes"); status == 0 || !strings.Contains(out, "not Lenny's user and domain_id") {
 		t.Errorf("a server of Wheezy's shape: exit status %d\n%s", status, out)

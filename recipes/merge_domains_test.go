@@ -13,7 +13,7 @@ import (
 // while all go on.
 func TestMergeDomains(t *testing.T) {
 	t.Parallel()
-	l := labtest.Open(t, labtest.Options{Name: "mergd", Network: "198.18.15.160/27", SecondOld: true})
+	l := labtest.Open(t, labtest.Options{Name: "mergd", Network: "198.18.14.128/27", SecondOld: true})
 	m := begin(t, l, "merge-domains.lua")
 	text, err := os.ReadFile(m.site)
 	if err != nil {

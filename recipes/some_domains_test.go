@@ -12,7 +12,7 @@ import (
 // with the others.
 func TestWheezyJessieSomeDomains(t *testing.T) {
 	t.Parallel()
-	l := labtest.Open(t, labtest.Options{Name: "mod4", Network: "198.18.15.128/27"})
+	l := labtest.Open(t, labtest.Options{Name: "somed", Network: "198.18.14.96/27"})
 	m := begin(t, l, "wheezy-jessie.lua")
 	m.operator("example.org")
 	arguments := []string{"--yes", "-p", "domains=example.org", "-p", "watch=3s"}
