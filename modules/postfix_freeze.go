@@ -257,7 +257,9 @@ func (p *postfixServer) drain(ctx context.Context, do *module.Apply, wait time.D
 			return module.WithHint(err, "it takes no mail and goes on delivering; see postqueue -p there, then go on with the same step, or go back with postfix.thaw")
 		}
 		if moving > 0 && !time.Now().Before(kick) {
-			if err := p.kick(ctx, do.Host(p.view)); err != nil {
+			// A queue manager that is just being replaced cannot be asked, and postkick even dies of SIGPIPE: the next time will do.
+			var exit *host.ExitError
+			if err := p.kick(ctx, do.Host(p.view)); err != nil && !errors.As(err, &exit) {
 				return err
 			}
 			kick = time.Now().Add(drainKick)
