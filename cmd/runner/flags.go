@@ -40,11 +40,23 @@ func (f *flags) output(c *cobra.Command) {
 func (f *flags) work(c *cobra.Command) {
 	f.place(c)
 	f.output(c)
-	c.Flags().StringArrayVarP(&f.params, "param", "p", nil, "set a parameter, `NAME=VALUE`; may be given several times")
-	c.Flags().StringVar(&f.limit, "limit", "", "only these `HOSTS`: names, groups, patterns, with commas between; !NAME takes out")
-	c.Flags().IntVar(&f.forks, "forks", run.DefaultForks, "work on at most `N` hosts at a time")
+	f.inputs(c)
+	f.narrow(c)
+	f.answer(c)
 	c.Flags().BoolVar(&f.check, "check", false, "look at everything, change nothing, show what would be changed")
+}
+
+func (f *flags) inputs(c *cobra.Command) {
+	c.Flags().StringArrayVarP(&f.params, "param", "p", nil, "set a parameter, `NAME=VALUE`; may be given several times")
+	c.Flags().IntVar(&f.forks, "forks", run.DefaultForks, "work on at most `N` hosts at a time")
 	c.Flags().BoolVar(&f.diff, "diff", false, "show what was before and after each change")
+}
+
+func (f *flags) narrow(c *cobra.Command) {
+	c.Flags().StringVar(&f.limit, "limit", "", "only these `HOSTS`: names, groups, patterns, with commas between; !NAME takes out")
+}
+
+func (f *flags) answer(c *cobra.Command) {
 	c.Flags().BoolVarP(&f.yes, "yes", "y", false, "answer every question with yes")
 }
 
@@ -52,7 +64,6 @@ func (f *flags) choose(c *cobra.Command) {
 	c.Flags().StringVar(&f.choice.Phase, "phase", "", "only the phase `NAME`")
 	c.Flags().StringVar(&f.choice.From, "from", "", "this `TASK` and all after it")
 	c.Flags().StringVar(&f.choice.Only, "only", "", "this `TASK` and no other")
-	c.Flags().BoolVar(&f.list, "list", false, "show phases and tasks and what is done, and run nothing")
 	c.Flags().BoolVar(&f.restart, "restart", false, "begin a new run although the last one is not finished")
 }
 

@@ -32,6 +32,7 @@ type job struct {
 	console *run.Console
 	named   map[string]recipe.SecretSource // of the site
 	mask    *run.Masker
+	adjust  func(*loaded, *run.Options) error // has the last word about how it is run; nil: nobody
 }
 
 func (f *flags) job(c *cobra.Command, src *source) (*job, error) {
@@ -139,6 +140,11 @@ func (j *job) work(ctx context.Context, how func(context.Context, run.Options) e
 		Mask: j.mask, Stop: stop, Wheel: wheel, Operator: j.console, Reporters: []run.Reporter{reporter},
 		Choice: j.choice, Outside: loaded.outside, Limit: j.limit, Forks: j.forks, Check: j.check, Yes: j.yes,
 		GoOn: "runner " + j.goOn(), Notes: strings.Join(j.notes, "\n"),
+	}
+	if j.adjust != nil {
+		if err := j.adjust(loaded, &o); err != nil {
+			return err
+		}
 	}
 	err = how(ctx, o)
 	if closed := reporter.Close(); err == nil && closed != nil {

@@ -15,6 +15,8 @@ A recipe is a file, or the name of a recipe that comes with runner. The hosts
 and parameters stand in site.lua, beside the recipe or in the current folder.
 
   runner --check mail.lua    what would be done; nothing is changed
+  runner plan mail.lua -o p  the same, kept in a file
+  runner apply p             do exactly that, if nothing has changed since
   runner mail.lua            do it: the next phase that is not finished, and on
   runner resume              go on where the last run ended
   runner undo                go back
@@ -40,13 +42,14 @@ func newRootCommand() *cobra.Command {
 	root.Flags().BoolVar(&f.version, "version", false, "show the version")
 	f.work(root)
 	f.choose(root)
+	root.Flags().BoolVar(&f.list, "list", false, "show phases and tasks and what is done, and run nothing")
 	root.ValidArgsFunction = offerRecipes
 	f.completeFlags(root)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ", docWidth)))
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &run.Failure{Err: fmt.Errorf("cannot read the flags: %w%s", err, nearFlag(c, err)), Code: run.ExitRecipe, Hint: c.CommandPath() + " --help lists them"}
 	})
-	root.AddCommand(newResumeCommand(), newUndoCommand(), newHistoryCommand(), newReportCommand(), newStatusCommand(), newPauseCommand(), newContinueCommand(), newThrottleCommand(), newStopCommand(), newInitCommand(), newDocCommand(), newLintCommand(), newDoctorCommand(), newLabCommand(), newVersionCommand())
+	root.AddCommand(newResumeCommand(), newUndoCommand(), newPlanCommand(), newApplyCommand(), newHistoryCommand(), newReportCommand(), newStatusCommand(), newPauseCommand(), newContinueCommand(), newThrottleCommand(), newStopCommand(), newInitCommand(), newDocCommand(), newLintCommand(), newDoctorCommand(), newLabCommand(), newVersionCommand())
 	return root
 }
 

@@ -101,6 +101,7 @@ type Result struct {
 
 // Observer is told what a step does while it does it. Any field may be nil.
 type Observer struct {
+	Approve  func(*Plan) error   // asked once the plan is known; an error ends the step before anything is changed
 	Planned  func(*Plan)         // before the first change
 	Applying func(Change)        // before each change
 	Applied  func(Change, error) // after each
@@ -115,6 +116,11 @@ func (c *Call) Run(ctx context.Context, check bool, see Observer) Result {
 	plan, err := c.plan(ctx)
 	if err != nil {
 		return failed(err)
+	}
+	if see.Approve != nil {
+		if err := see.Approve(plan); err != nil {
+			return failed(err)
+		}
 	}
 	if see.Planned != nil {
 		see.Planned(plan)

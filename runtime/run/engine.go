@@ -31,6 +31,8 @@ type engine struct {
 	outside  func(module.HostName) bool
 	source   func(recipe.Position) string
 	check    bool
+	making   *SavedPlan   // check mode enters its steps here; nil: nowhere
+	expected *expectation // what the steps must be; nil: they need not
 	yes      bool
 	limit    string
 	goOn     string        // the command that goes on with this run
@@ -58,6 +60,7 @@ type scope struct {
 type unmade struct {
 	title string
 	hosts []module.HostName
+	step  int
 }
 
 func (e *engine) enter(s scope) {

@@ -33,6 +33,8 @@ type Options struct {
 	Limit   string
 	Forks   int // steps at work at a time; 0: DefaultForks
 	Check   bool
+	Plan    *SavedPlan // check mode: the steps are entered here; nil: nowhere
+	Expect  *SavedPlan // the steps must be those of this plan; nil: they need not
 	Yes     bool
 	GoOn    string // command that goes on with the run, "runner resume"
 	Notes   string // told at the start: what changed since the run was begun, and so on
@@ -45,10 +47,15 @@ const DefaultForks = 10
 // Run runs what is left of a recipe, or what was chosen of it. The error is a [*Failure], [ErrStopped] or an error of before the first step;
 // [CodeOf] makes an exit code of it.
 func Run(ctx context.Context, o Options) (err error) {
+	return runExpecting(ctx, o, newExpectation(o.Expect))
+}
+
+func runExpecting(ctx context.Context, o Options, x *expectation) (err error) {
 	s, err := open(o, false)
 	if err != nil {
 		return err
 	}
+	s.expected = x
 	defer func() { err = errors.Join(err, s.closeAll()) }()
 	parts, err := choose(o.Program.Phases(), s.record, o.Choice)
 	if err != nil {
@@ -57,7 +64,28 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := s.start(o, false); err != nil {
 		return err
 	}
-	return s.finish(s.guarded(func() error { return s.runParts(ctx, parts) }))
+	return s.finish(s.guarded(func() error {
+		if err := s.runParts(ctx, parts); err != nil {
+			return err
+		}
+		s.sayLeft()
+		return nil
+	}))
+}
+
+// sayLeft tells what of a saved plan the recipe did not come to.
+func (s *session) sayLeft() {
+	if s.expected == nil || s.check {
+		return
+	}
+	for _, p := range s.expected.left() {
+		if len(p.Changes) == 0 {
+			continue
+		}
+		e := s.event(Warned)
+		e.Text = fmt.Sprintf("planned and not come to: %s in the task %q: %s", p.name(), p.Task, p.does())
+		s.tell.tell(e)
+	}
 }
 
 // sayStop tells what a first wish to stop waits for, when it comes.
@@ -109,7 +137,7 @@ func open(o Options, undo bool) (*session, error) {
 	}
 	e := &engine{
 		modules: modules, hosts: o.Hosts, stop: o.Stop, operator: o.Operator, handlers: o.Program.Handlers, outside: o.Outside, source: o.Program.Line,
-		check: o.Check, yes: o.Yes, limit: o.Limit, goOn: o.GoOn, slots: make(chan struct{}, o.Forks),
+		check: o.Check, making: o.Plan, yes: o.Yes, limit: o.Limit, goOn: o.GoOn, slots: make(chan struct{}, o.Forks),
 		tell: &teller{mask: o.Mask, reporters: slices.Clone(o.Reporters), now: o.Now},
 	}
 	if o.Wheel != nil {

@@ -29,15 +29,20 @@ type step struct {
 	progress time.Time // when progress was last told
 	change   time.Time // when the change at hand began
 	stopped  string    // change at which the operator stopped it
+
+	values    map[string]any // the arguments as the recipe gave them
+	inHandler bool
+	moving    bool // what was looked at changes by itself
+	approved  bool // the first try was held against the saved plan
 }
 
 func (e *engine) newStep(s recipe.Step, call *module.Call) *step {
-	st := &step{engine: e, call: call, at: s.At, began: e.tell.now()}
+	st := &step{engine: e, call: call, at: s.At, values: s.Values, began: e.tell.now()}
 	for _, h := range call.Hosts() {
 		st.hosts = append(st.hosts, string(h))
 	}
 	st.base = e.event(StepStart)
-	st.base.Handler = false
+	st.inHandler, st.base.Handler = st.base.Handler, false
 	e.mu.Lock()
 	e.steps++
 	st.base.Step = e.steps
@@ -70,7 +75,7 @@ func (s *step) run(ctx context.Context) (map[string]any, error) {
 	for try := 0; ; try++ {
 		result := s.attempt(ctx)
 		failed := result.Status == module.Failed || result.Status == module.Unreachable
-		if !failed || try >= options.Retries || s.check || s.stop.asked() != nil || ctx.Err() != nil {
+		if !failed || try >= options.Retries || s.check || isDrift(result.Err) || s.stop.asked() != nil || ctx.Err() != nil {
 			return s.end(result)
 		}
 		warning := s.event(Warned)
@@ -178,7 +183,9 @@ func (s *step) observer(g *guard) module.Observer {
 			}
 			return nil
 		},
+		Approve: s.approve,
 		Planned: func(p *module.Plan) {
+			s.moving = p.Moving
 			e := s.event(StepPlan)
 			e.Changes, e.Note = infos(p.Changes), p.Note
 			if !s.check && slices.ContainsFunc(p.Changes, func(c module.Change) bool { return !c.Wait }) {
@@ -235,7 +242,7 @@ func (s *step) end(r module.Result) (map[string]any, error) {
 		r.Note = fmt.Sprintf("cannot tell before %q is done: %v", title, r.Err)
 		r.Err = nil
 	}
-	if s.call.Options.IgnoreErrors && r.Status == module.Failed {
+	if s.call.Options.IgnoreErrors && !isDrift(r.Err) && r.Status == module.Failed {
 		return s.ignored(e, r)
 	}
 	s.settle(&e, r)
@@ -251,6 +258,9 @@ func (s *step) end(r module.Result) (map[string]any, error) {
 	s.mu.Lock()
 	s.failures = append(s.failures, failure)
 	s.mu.Unlock()
+	if isDrift(r.Err) {
+		return nil, recipe.Final(failure)
+	}
 	return nil, failure
 }
 
@@ -260,9 +270,10 @@ func (s *step) settle(e *Event, r module.Result) {
 	e.Took = s.tell.now().Sub(s.began).Seconds()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.book(e, r.Changes, s.before())
 	s.count(r.Status)
 	if s.check && (r.Status == module.Changed || r.Status == module.Unknown) {
-		s.pending = append(s.pending, unmade{s.title(), s.call.Hosts()})
+		s.pending = append(s.pending, unmade{s.title(), s.call.Hosts(), s.base.Step})
 	}
 	// A step that failed half-way has changed something too: its handlers must not be forgotten.
 	if r.Status == module.Changed || len(r.Changes) > 0 && r.Err != nil && !s.check {
@@ -273,6 +284,16 @@ func (s *step) settle(e *Event, r module.Result) {
 			}
 		}
 	}
+}
+
+// before are the numbers of the steps that check mode did not apply, on one of this step's hosts. The engine is locked.
+func (s *step) before() (list []int) {
+	for _, u := range s.pending {
+		if slices.ContainsFunc(u.hosts, func(h module.HostName) bool { return slices.Contains(s.hosts, string(h)) }) {
+			list = append(list, u.step)
+		}
+	}
+	return list
 }
 
 func (s *step) fail(e *Event, r module.Result) *Failure {
