@@ -19,6 +19,8 @@ type flags struct {
 	check   bool
 	diff    bool
 	yes     bool
+	gates   string
+	wait    bool
 	json    bool
 	quiet   bool
 	choice  run.Choice
@@ -58,6 +60,8 @@ func (f *flags) narrow(c *cobra.Command) {
 
 func (f *flags) answer(c *cobra.Command) {
 	c.Flags().BoolVarP(&f.yes, "yes", "y", false, "answer every question with yes")
+	c.Flags().StringVar(&f.gates, "gates", "", "`FILE` with answers to gates, a line each: PHASE yes, or PHASE no")
+	c.Flags().BoolVar(&f.wait, "wait", false, "without a terminal, wait at a question until runner answer answers it")
 }
 
 func (f *flags) choose(c *cobra.Command) {

@@ -91,9 +91,20 @@ func (j *job) goOnWith(r *run.Record) {
 			j.given[name] = value
 		}
 	}
-	if r.Start.SHA256 != "" && r.Start.SHA256 != j.src.sum() {
-		j.notes = append(j.notes, "The recipe was changed since.")
+}
+
+// changed says what is not as when the run was begun that is gone on with. What only looks, or shows its plan and asks, notes it.
+func (j *job) changed(l *loaded) []string {
+	if j.record == nil {
+		return nil
 	}
+	now := run.Start{SHA256: j.src.sum(), Params: j.mask.MaskParams(l.params), Hosts: l.addresses, Plan: run.TasksOf(l.program)}
+	list := j.record.Start.Since(j.src.path, now)
+	if len(list) == 0 || !j.check && j.command.Name() != "undo" {
+		return list
+	}
+	j.notes = append(j.notes, "Since the run was begun:\n  "+strings.Join(list, "\n  "))
+	return nil
 }
 
 func (j *job) lock() (unlock func(), err error) {
@@ -103,6 +114,9 @@ func (j *job) lock() (unlock func(), err error) {
 	l, err := j.state.Lock("runner "+strings.Join(lockedArgs(j.command, j.src), " "), time.Now())
 	if err != nil {
 		return nil, err
+	}
+	if text := l.Told(time.Now()); text != "" {
+		j.notes = append(j.notes, text)
 	}
 	return func() { _ = l.Release() }, nil
 }
@@ -134,11 +148,17 @@ func (j *job) work(ctx context.Context, how func(context.Context, run.Options) e
 		}
 		defer end()
 	}
+	answers, err := j.answers(loaded)
+	if err != nil {
+		return err
+	}
 	reporter := j.reporter()
+	changed := j.changed(loaded)
 	o := run.Options{
 		State: j.state, Program: loaded.program, Recipe: loaded.name, Record: j.record, Start: j.start(loaded), Modules: modules.All(), Hosts: loaded.hosts,
 		Mask: j.mask, Stop: stop, Wheel: wheel, Operator: j.console, Reporters: []run.Reporter{reporter},
 		Choice: j.choice, Outside: loaded.outside, Limit: j.limit, Forks: j.forks, Check: j.check, Yes: j.yes,
+		Wait: j.wait, Answers: answers, Changed: changed,
 		GoOn: "runner " + j.goOn(), Notes: strings.Join(j.notes, "\n"),
 	}
 	if j.adjust != nil {

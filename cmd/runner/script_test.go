@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"runner/runtime/run"
 	"runner/runtime/transport/sshtest"
 )
 
@@ -39,6 +41,7 @@ func TestMain(m *testing.M) {
 //	fill FILES…      replaces ${NAME} in files by the environment: $WORK, $PORT, $KEY and $KNOWN of a real ssh server in the test
 //	until FILE       waits until the file is there
 //	logged TEXT      waits until a journal in .runner has the text
+//	asked TEXT       waits until the run that is going on waits for the answer to a question with the text
 //	forget FILES…    removes files that must be there
 func TestScripts(t *testing.T) { runScripts(t, "testdata/script", nil) }
 
@@ -78,8 +81,8 @@ func runScripts(t *testing.T, dir string, more map[string]string) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"logged": loggedCommand,
-			"run":    runCommand, "tidy": tidyCommand, "fill": fillCommand, "until": untilCommand,
+			"logged": loggedCommand, "asked": askedCommand,
+			"run": runCommand, "tidy": tidyCommand, "fill": fillCommand, "until": untilCommand,
 			"forget": func(ts *testscript.TestScript, _ bool, files []string) {
 				for _, f := range files {
 					ts.Check(os.Remove(ts.MkAbs(f)))
@@ -168,7 +171,7 @@ var changing = []struct {
 	{regexp.MustCompile(` *\b\d+(\.\d)? s\b`), " T s"},
 	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`), "SHA256:KEY"},
 	{regexp.MustCompile(`/tmp/rt\d+`), "ROOT"},
-	{regexp.MustCompile(`(process|-INT) \d+`), "$1 PID"},
+	{regexp.MustCompile(`(process) \d+`), "$1 PID"},
 }
 
 func tidyCommand(ts *testscript.TestScript, _ bool, _ []string) {
@@ -214,6 +217,14 @@ func loggedCommand(ts *testscript.TestScript, _ bool, args []string) {
 			}
 		}
 		return false
+	})
+}
+
+func askedCommand(ts *testscript.TestScript, _ bool, args []string) {
+	state := run.State{Dir: ts.MkAbs(".runner")}
+	await(ts, args[0], func() bool {
+		r, err := state.Send(context.Background(), run.Request{Do: "status"})
+		return err == nil && strings.Contains(r.Standing.Question, args[0])
 	})
 }
 

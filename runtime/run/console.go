@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -60,7 +61,7 @@ func (c *Console) Confirm(ctx context.Context) (bool, error) {
 func (c *Console) Line(ctx context.Context, prompt string) (string, error) {
 	return c.ask(ctx, prompt, func() (string, error) {
 		// One byte at a time: what was typed ahead belongs to the next question.
-		line, err := bufio.NewReaderSize(oneByte{c.tty}, 16).ReadString('\n')
+		line, err := bufio.NewReaderSize(oneByte{ctx, c.tty}, 16).ReadString('\n')
 		if errors.Is(err, io.EOF) {
 			err = errors.New("the terminal was closed")
 		}
@@ -89,8 +90,11 @@ func (c *Console) Secret(ctx context.Context, prompt string) (string, error) {
 	return secret, err
 }
 
-// ask reads in the background, so that a stop ends the question. A read that was given up stays behind until the process ends:
-// nothing can wake it.
+// pollTime is after how many milliseconds a question that was given up no longer reads.
+const pollTime = 100
+
+// ask reads in the background, so that a stop ends the question. A hidden answer that was given up is read on until the process
+// ends: nothing can wake that.
 func (c *Console) ask(ctx context.Context, prompt string, read func() (string, error)) (string, error) {
 	if c.tty == nil {
 		return "", errors.New("there is no terminal to ask on")
@@ -118,11 +122,27 @@ func (c *Console) ask(ctx context.Context, prompt string, read func() (string, e
 	}
 }
 
-type oneByte struct{ r io.Reader }
+// oneByte reads from a terminal as long as its context lasts: a reader that stayed behind would take the answer to the next question.
+type oneByte struct {
+	ctx context.Context
+	tty *os.File
+}
 
 func (o oneByte) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	return o.r.Read(p[:1])
+	for {
+		if err := o.ctx.Err(); err != nil {
+			return 0, err
+		}
+		fds := []unix.PollFd{{Fd: int32(o.tty.Fd()), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, pollTime)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return 0, err
+		}
+		if n > 0 {
+			return o.tty.Read(p[:1])
+		}
+	}
 }

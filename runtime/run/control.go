@@ -17,8 +17,10 @@ import (
 
 // Request is what a second terminal asks of a run: one JSON object on a line, answered by one [Reply] on a line.
 type Request struct {
-	Do   string `json:"do"`             // status, pause, continue, throttle or stop
+	Do   string `json:"do"`             // status, pause, continue, throttle, answer or stop
 	Rate int64  `json:"rate,omitempty"` // of throttle: bytes per second; 0: as the recipe says
+	Yes  bool   `json:"yes,omitempty"`  // of answer
+	Who  string `json:"who,omitempty"`  // of answer: who gave it
 }
 
 // Reply says where the run stands after the request was done.
@@ -120,10 +122,12 @@ func (w *Wheel) do(q Request) (r Reply) {
 	case "throttle":
 		w.Throttle(q.Rate)
 		r.Was = true
+	case "answer":
+		r.Was = w.Answer(Answer{q.Yes, "runner answer, by " + q.Who})
 	case "stop":
 		r.Was = w.Stop()
 	default:
-		r.Error = fmt.Sprintf("cannot do %q: this run knows status, pause, continue, throttle and stop", q.Do)
+		r.Error = fmt.Sprintf("cannot do %q: this run knows status, pause, continue, throttle, answer and stop", q.Do)
 	}
 	return r
 }

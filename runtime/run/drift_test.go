@@ -197,8 +197,8 @@ func TestDifferencesOfTheBasis(t *testing.T) {
 	}
 	got := strings.Join(was.Differences(now), "\n")
 	for _, want := range []string{
-		`runner is another version: planned with "1", now "2"`, "the recipe was changed", "parameter n: was 1, now 2", "parameter gone: was true, now not there",
-		`parameter new: was not there, now "v"`, "parameter pass: another secret (********)", `host web: was "a", now "b"`, "the run R was begun since",
+		`runner is another version: planned with "1", now "2"`, "the recipe was changed", "parameter n: was 1, now 2", "parameter gone: was true, now not given",
+		`parameter new: was not given, now "v"`, "parameter pass: another secret (********)", `host web: was "a", now "b"`, "the run R was begun since",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in\n%s", want, got)

@@ -34,6 +34,8 @@ type engine struct {
 	making   *SavedPlan   // check mode enters its steps here; nil: nowhere
 	expected *expectation // what the steps must be; nil: they need not
 	yes      bool
+	patient  bool                                // without a terminal, questions wait for a second one
+	answers  func(phase string) (*Answer, error) // to gates, given beforehand or meanwhile; nil: there are none
 	limit    string
 	goOn     string        // the command that goes on with this run
 	slots    chan struct{} // one for each step that may be at work at a time

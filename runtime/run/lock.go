@@ -46,13 +46,18 @@ func (e *LockedError) Hint() string {
 	case e.Holder == nil:
 		return "wait until it has ended"
 	case e.Holder.Host != e.here:
-		return fmt.Sprintf("wait until it has ended, or stop it on %s with: kill -INT %d", e.Holder.Host, e.Holder.PID)
+		return fmt.Sprintf("wait until it has ended, or stop it on %s with: runner stop", e.Holder.Host)
 	}
-	return fmt.Sprintf("wait until it has ended, or stop it with: kill -INT %d (it finishes the change at hand)", e.Holder.PID)
+	return "wait until it has ended; runner status shows where it stands, runner stop stops it after the change at hand"
 }
 
 // Lock keeps other runs of the same site away.
-type Lock struct{ f *os.File }
+type Lock struct {
+	f *os.File
+
+	// Left is who held the lock before and ended without giving it back: killed, or the machine stopped; nil: nobody.
+	Left *Holder
+}
 
 // Lock takes the lock of the state folder or returns a *LockedError. The lock is one of flock(2): it ends with the process
 // that holds it, however that ends, so none is ever left behind.
@@ -74,12 +79,22 @@ func (s State) Lock(command string, now time.Time) (*Lock, error) {
 		f.Close()
 		return nil, fmt.Errorf("cannot take the lock %s: %w", path, err)
 	}
-	l := &Lock{f: f}
+	l := &Lock{f: f, Left: readHolder(f)}
 	if err := l.write(Holder{PID: os.Getpid(), Host: hostname(), User: userName(), Since: now, Command: command}); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("cannot take the lock %s: %w", path, reason(err))
 	}
 	return l, nil
+}
+
+// Told says in a sentence what was taken over; empty: nothing was left behind.
+func (l *Lock) Told(now time.Time) string {
+	h := l.Left
+	if h == nil {
+		return ""
+	}
+	return fmt.Sprintf("Took over the lock of %s, process %d of %s on %s, begun %s (%s ago): it ended without giving it back.",
+		h.Command, h.PID, h.User, h.Host, h.Since.Format("2006-01-02 15:04:05"), Seconds(max(now.Sub(h.Since).Seconds(), 0)))
 }
 
 func (l *Lock) write(h Holder) error {

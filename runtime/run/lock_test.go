@@ -26,7 +26,7 @@ func TestLockNamesItsHolder(t *testing.T) {
 			t.Errorf("%q does not say %q", err, want)
 		}
 	}
-	if want := fmt.Sprintf("kill -INT %d", os.Getpid()); !strings.Contains(locked.Hint(), want) {
+	if want := "runner stop stops it after the change at hand"; !strings.Contains(locked.Hint(), want) {
 		t.Errorf("%q does not say %q", locked.Hint(), want)
 	}
 	if err := first.Release(); err != nil {
@@ -36,12 +36,23 @@ func TestLockNamesItsHolder(t *testing.T) {
 	if err != nil {
 		t.Fatalf("after its release: %v", err)
 	}
-	again.Release()
+	if again.Left != nil {
+		t.Errorf("after its release there is left %v", again.Left)
+	}
+	again.f.Close() // as when the process is killed
+	third, err := s.Lock("runner mail.lua", testTime.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer third.Release()
+	if want := "Took over the lock of runner other.lua, process"; !strings.HasPrefix(third.Told(testTime.Add(time.Hour)), want) {
+		t.Errorf("%q does not say %q", third.Told(testTime), want)
+	}
 }
 
 func TestLockOfAnotherMachineOrUnreadable(t *testing.T) {
 	e := &LockedError{Dir: "/x/.runner", here: "a", now: testTime, Holder: &Holder{PID: 7, Host: "b", User: "root", Since: testTime, Command: "runner"}}
-	if want := "stop it on b with: kill -INT 7"; !strings.Contains(e.Hint(), want) {
+	if want := "stop it on b with: runner stop"; !strings.Contains(e.Hint(), want) {
 		t.Errorf("%q does not say %q", e.Hint(), want)
 	}
 	e.Holder = nil

@@ -36,8 +36,11 @@ type Options struct {
 	Plan    *SavedPlan // check mode: the steps are entered here; nil: nowhere
 	Expect  *SavedPlan // the steps must be those of this plan; nil: they need not
 	Yes     bool
-	GoOn    string // command that goes on with the run, "runner resume"
-	Notes   string // told at the start: what changed since the run was begun, and so on
+	Wait    bool                                // without a terminal, questions wait for `runner answer`
+	Answers func(phase string) (*Answer, error) // to gates, from a file; looked at again while a question waits; nil: there are none
+	Changed []string                            // what is not as when the run was begun: shown, and asked about before it goes on
+	GoOn    string                              // command that goes on with the run, "runner resume"
+	Notes   string                              // told at the start: what changed since the run was begun, and so on
 	Now     func() time.Time
 }
 
@@ -60,6 +63,13 @@ func runExpecting(ctx context.Context, o Options, x *expectation) (err error) {
 	parts, err := choose(o.Program.Phases(), s.record, o.Choice)
 	if err != nil {
 		return err
+	}
+	if len(o.Changed) > 0 && !s.check {
+		// Asked before anything is written: a no leaves the journal as it was, and the next resume asks again.
+		question := "Since the run was begun:\n  " + strings.Join(o.Changed, "\n  ") + "\nGo on with what is there now?"
+		if _, err := s.ask(ctx, s.event(GateAsked), question); err != nil {
+			return err
+		}
 	}
 	if err := s.start(o, false); err != nil {
 		return err
@@ -137,7 +147,7 @@ func open(o Options, undo bool) (*session, error) {
 	}
 	e := &engine{
 		modules: modules, hosts: o.Hosts, stop: o.Stop, operator: o.Operator, handlers: o.Program.Handlers, outside: o.Outside, source: o.Program.Line,
-		check: o.Check, making: o.Plan, yes: o.Yes, limit: o.Limit, goOn: o.GoOn, slots: make(chan struct{}, o.Forks),
+		check: o.Check, making: o.Plan, yes: o.Yes, patient: o.Wait, answers: o.Answers, limit: o.Limit, goOn: o.GoOn, slots: make(chan struct{}, o.Forks),
 		tell: &teller{mask: o.Mask, reporters: slices.Clone(o.Reporters), now: o.Now},
 	}
 	if o.Wheel != nil {

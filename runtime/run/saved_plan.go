@@ -125,6 +125,25 @@ func (b PlanBasis) Differences(now PlanBasis) (list []string) {
 	return list
 }
 
+// Since says in a line each what is not as when the newest session of a run began.
+func (s Start) Since(file string, now Start) (list []string) {
+	if s.SHA256 != "" && s.SHA256 != now.SHA256 {
+		list = append(list, "the recipe was changed: "+file)
+	}
+	for _, t := range now.Plan {
+		if !slices.Contains(s.Plan, t) {
+			list = append(list, fmt.Sprintf("the task %q is new, in the phase %s", t.Task, t.Phase))
+		}
+	}
+	for _, t := range s.Plan {
+		if !slices.Contains(now.Plan, t) {
+			list = append(list, fmt.Sprintf("the task %q is gone from the phase %s", t.Task, t.Phase))
+		}
+	}
+	list = append(list, mapDifferences("parameter", s.Params, now.Params)...)
+	return append(list, mapDifferences("host", toAny(s.Hosts), toAny(now.Hosts))...)
+}
+
 func paramDifferences(was, is map[string]any, wasSecret, isSecret map[string]string) []string {
 	list := mapDifferences("parameter", was, is)
 	for _, name := range slices.Sorted(maps.Keys(wasSecret)) {
@@ -160,9 +179,9 @@ func mapDifferences(kind string, was, is map[string]any) (list []string) {
 		now, has := is[k]
 		switch {
 		case !had:
-			list = append(list, fmt.Sprintf("%s %s: was not there, now %s", kind, k, shown(now)))
+			list = append(list, fmt.Sprintf("%s %s: was not given, now %s", kind, k, shown(now)))
 		case !has:
-			list = append(list, fmt.Sprintf("%s %s: was %s, now not there", kind, k, shown(old)))
+			list = append(list, fmt.Sprintf("%s %s: was %s, now not given", kind, k, shown(old)))
 		case !reflect.DeepEqual(plainJSON(old), plainJSON(now)):
 			list = append(list, fmt.Sprintf("%s %s: was %s, now %s", kind, k, shown(old), shown(now)))
 		}
@@ -185,6 +204,15 @@ func plainJSON(v any) (out any) {
 	}
 	return v
 }
+
+// MaskParams gives the parameters as they may be shown.
+func (m *Masker) MaskParams(params map[string]any) map[string]any {
+	masked, _ := m.value(params).(map[string]any)
+	return masked
+}
+
+// TasksOf names the tasks of a program in their order.
+func TasksOf(p Program) []TaskName { return planOf(p.Phases()) }
 
 // MaskBasis hides the secrets of a basis, as everything that is written.
 func (m *Masker) MaskBasis(b *PlanBasis) {

@@ -284,7 +284,7 @@ func TestGate(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	end := b.events[len(b.events)-1]
-	if end.Hint != "answer with: runner resume --yes, or run it on a terminal" || end.Status != Stopped {
+	if end.Hint != "answer with: runner resume --yes, or run it on a terminal; with --wait a run waits for runner answer" || end.Status != Stopped {
 		t.Errorf("%+v", end)
 	}
 	b.answers = []bool{false}

@@ -22,6 +22,7 @@ type Wheel struct {
 	paused   chan struct{} // closed when the run may go on; nil: it is not paused
 	standing Standing
 	work     map[int]*StepAtWork
+	answer   chan Answer // where a question waits for an answer; nil: none does
 }
 
 // Standing says where a run stands.
@@ -128,6 +129,36 @@ func (w *Wheel) Throttle(rate int64) { w.rate.Store(max(rate, 0)) }
 // Stop is the wish to stop, as Ctrl-C is. It says whether it was the first one.
 func (w *Wheel) Stop() (first bool) {
 	return w.stop.Stop(fmt.Errorf("%w (runner stop)", ErrStopped))
+}
+
+// Answer answers the question that waits. It says whether there was one.
+func (w *Wheel) Answer(a Answer) (was bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.answer == nil {
+		return false
+	}
+	w.answer <- a
+	w.answer = nil // the next answer is one to the next question
+	return true
+}
+
+// waiting gives the channel on which an answer comes, until done is called. A nil wheel has none.
+func (w *Wheel) waiting() (answers <-chan Answer, done func()) {
+	if w == nil {
+		return nil, func() {}
+	}
+	c := make(chan Answer, 1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answer = c
+	return c, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.answer == c {
+			w.answer = nil
+		}
+	}
 }
 
 // wait returns when the run is not paused. A nil wheel never is.
