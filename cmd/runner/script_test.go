@@ -42,6 +42,8 @@ func TestMain(m *testing.M) {
 //	until FILE       waits until the file is there
 //	logged TEXT      waits until a journal in .runner has the text
 //	asked TEXT       waits until the run that is going on waits for the answer to a question with the text
+//	watch WORD       looks for a word in what all processes have as command line and environment, until nowhere wants that it was not found;
+//	                 seen N waits until that was N times
 //	forget FILES…    removes files that must be there
 func TestScripts(t *testing.T) { runScripts(t, "testdata/script", nil) }
 
@@ -67,6 +69,7 @@ func runScripts(t *testing.T, dir string, more map[string]string) {
 			return value != "", nil
 		},
 		Setup: func(e *testscript.Env) error {
+			e.Values[leakKey{}] = &leakHolder{}
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // each program under the race detector would end a second later
 			e.Setenv("ADDRESS", host)
@@ -81,7 +84,7 @@ func runScripts(t *testing.T, dir string, more map[string]string) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"logged": loggedCommand, "asked": askedCommand,
+			"logged": loggedCommand, "asked": askedCommand, "watch": watchCommand, "seen": seenCommand, "nowhere": nowhereCommand,
 			"run": runCommand, "tidy": tidyCommand, "fill": fillCommand, "until": untilCommand,
 			"forget": func(ts *testscript.TestScript, _ bool, files []string) {
 				for _, f := range files {

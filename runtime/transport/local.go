@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -43,6 +45,7 @@ func (c *localConn) Start(ctx context.Context, line string) (Process, error) {
 	cmd := exec.Command("/bin/sh", "-c", line)
 	// A group of its own: what the command starts in turn is ended with it, and Ctrl-C on the terminal is the runner's to handle.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Env = localEnviron(os.Environ())
 	if dir, err := os.UserHomeDir(); err == nil {
 		cmd.Dir = dir
 	}
@@ -52,6 +55,21 @@ func (c *localConn) Start(ctx context.Context, line string) (Process, error) {
 	}
 	go p.watch(ctx, c.done)
 	return p, nil
+}
+
+// localEnviron is what of the runner's environment its commands get: what sshd(8) gives a login, and what finds a proxy, a bus or a
+// place for temporary files. The rest is the operator's own, and may hold secrets that every process of his could read there.
+func localEnviron(all []string) []string {
+	list := []string{}
+	for _, v := range all {
+		name, _, _ := strings.Cut(v, "=")
+		switch {
+		case slices.Contains([]string{"PATH", "HOME", "USER", "LOGNAME", "SHELL", "MAIL", "TERM", "TZ", "TMPDIR", "LANG", "LANGUAGE", "DBUS_SESSION_BUS_ADDRESS"}, name),
+			strings.HasPrefix(name, "LC_"), strings.HasPrefix(name, "XDG_"), strings.HasSuffix(strings.ToLower(name), "_proxy"):
+			list = append(list, v)
+		}
+	}
+	return list
 }
 
 type localProcess struct {
