@@ -144,7 +144,7 @@ func (s *session) lua(b block) {
 		s.save("nothing.lua", "recipe { name = \"x\" }\n")
 		s.must(b, "runner --list --site "+name+" nothing.lua")
 	case strings.HasSuffix(name, "_test.lua"):
-	case strings.Contains(text, "recipe {") || strings.Contains(text, "recipe{"):
+	case strings.Contains(text, "recipe {") || strings.Contains(text, "recipe{") || strings.Contains(text, "extend("):
 		s.must(b, "runner --list "+s.siteOf()+" "+name)
 	}
 	if !b.has("run") {

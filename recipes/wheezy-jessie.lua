@@ -279,3 +279,6 @@ task("Tidy up", function()
   say("The last backup of the old server is in " .. params.backups .. " there. Copy it elsewhere"
     .. (#stay == 0 and "; then the old server may be powered off." or ". The old server still serves " .. table.concat(stay, ", ") .. "."))
 end)
+
+-- For recipes that extend this one: local stock = extend "wheezy-jessie".
+return { domains = domains, moved = moved, copy_accounts = copy_accounts, copy_mails = copy_mails }

@@ -52,7 +52,7 @@ func (s *source) files() fs.FS {
 }
 
 func (s *source) source() recipe.Source {
-	return recipe.Source{Name: s.path, Text: s.text, Files: s.files()}
+	return recipe.Source{Name: s.path, Text: s.text, Files: s.files(), Stock: stock()}
 }
 
 // load reads the site and the recipe. What the recipe needs and nobody has said is asked for on a terminal.

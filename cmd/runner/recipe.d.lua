@@ -61,7 +61,25 @@ saved = {}
 ---@field version string
 runner = {}
 
+---@class Extension
+---@field name? string Of the recipe, in place of the one that it extends.
+---@field help? string
+---@field defaults? table<string, any> Other defaults of parameters that the recipe has.
+---@field params? table<string, string|ParamDeclaration> More parameters.
+---@field hosts? table<string, any> More hosts.
+---@field groups? table<string, any> More groups.
+
+---Runs another recipe, a file beside this one or a stock recipe, as the first part of this one, and returns what it returns. It comes
+---first, in place of recipe { … }. Phases and tasks can then be changed by name: phase "name" goes on in a phase that is there, and
+---tasks take before, after, replace and remove.
+---@param name string
+---@param extension? Extension
+---@return any
+function extend(name, extension) end
+
 ---@class PhaseOptions
+---@field before? string Phase before which this one stands. Without before and after it is the last one.
+---@field after? string Phase after which this one stands.
 ---@field title? string
 ---@field gate? string|fun(): string Question, or what words it from saved, that must be answered with yes before the phase begins.
 
@@ -73,12 +91,17 @@ function phase(name, options) end
 ---@class TaskOptions
 ---@field undo? fun() Takes back what the task did.
 ---@field unless? fun(): any Says that there is nothing to do: true, or why.
+---@field before? string Task before which this one stands, in the phase of that task.
+---@field after? string Task after which this one stands.
+---@field replace? boolean This one stands in place of the one of its name, whose undo and unless stay unless others are given (false: none).
+---@field remove? boolean The task is taken away: task("name", { remove = true }).
 
 ---Declares a task.
 ---@param name string
 ---@param options TaskOptions
 ---@param body fun()
 ---@overload fun(name: string, body: fun())
+---@overload fun(name: string, options: TaskOptions)
 function task(name, options, body) end
 
 ---Declares what is run once at the end of a phase in which a step with notify = name changed something.

@@ -20,7 +20,7 @@ var validName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 func (r *Recipe) declare(l *lua.LState) int {
 	r.atTop(l, "recipe")
 	if r.declaration != nil {
-		return r.mistake(l, "cannot declare the recipe again: that was done in line %d", r.declaredAt.Line)
+		return r.mistake(l, "cannot declare the recipe again: that was done in %s", r.lineOf(l, r.declaredAt))
 	}
 	t, ok := l.Get(1).(*lua.LTable)
 	if !ok || l.GetTop() != 1 {
@@ -28,6 +28,9 @@ func (r *Recipe) declare(l *lua.LState) int {
 	}
 	at := r.where(l)
 	d, err := r.readDeclaration(at, t)
+	if err == nil {
+		err = r.extendDeclaration(&d)
+	}
 	if err != nil {
 		return r.raise(l, err)
 	}
@@ -107,7 +110,7 @@ func (r *Recipe) readDeclaration(at Position, t *lua.LTable) (d Declaration, err
 	f := fieldsReader{what: "the recipe", table: t}
 	f.known("name", "help", "hosts", "groups", "params")
 	d.Name, d.Help = f.text("name"), f.text("help")
-	places := declaredPlaces(r.files[at.File], at)
+	places := declaredPlaces(r.files[at.File], at, "recipe")
 	hosts, groups, params := f.inner("hosts"), f.inner("groups"), f.inner("params")
 	if f.err == nil && d.Name == "" {
 		f.err = errors.New(`cannot declare the recipe: name is missing (recipe { name = "…" })`)
@@ -128,19 +131,20 @@ func (r *Recipe) readDeclaration(at Position, t *lua.LTable) (d Declaration, err
 // place finds where a name is declared, and its number in the order of the file.
 type place func(name string) (at Position, order int)
 
-// declaredPlaces finds the lines on which the names in a table of recipe{…} stand; at is that of recipe{…} itself.
-func declaredPlaces(f *file, at Position) func(table string) place {
+// declaredPlaces finds the lines on which the names in a table of recipe{…} or extend("…", {…}) stand; at is that of the
+// call itself.
+func declaredPlaces(f *file, at Position, call string) func(table string) place {
 	lines, order := map[string]int{}, map[string]int{}
 	if f != nil {
 		walk(f.stmts, func(n any) {
-			call, ok := n.(*ast.FuncCallExpr)
-			if !ok || len(call.Args) != 1 {
+			c, ok := n.(*ast.FuncCallExpr)
+			if !ok || len(c.Args) == 0 {
 				return
 			}
-			if id, ok := call.Func.(*ast.IdentExpr); !ok || id.Value != "recipe" {
+			if id, ok := c.Func.(*ast.IdentExpr); !ok || id.Value != call {
 				return
 			}
-			eachField(call.Args[0], func(table string, value ast.Expr, _ int) {
+			eachField(c.Args[len(c.Args)-1], func(table string, value ast.Expr, _ int) {
 				eachField(value, func(name string, _ ast.Expr, line int) {
 					lines[table+"."+name], order[table+"."+name] = line, len(order)
 				})

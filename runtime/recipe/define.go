@@ -10,6 +10,7 @@ import (
 // define adds what a recipe sees beside Lua's own library.
 func (r *Recipe) define() error {
 	r.global("recipe", r.declare)
+	r.global("extend", r.extend)
 	r.global("phase", r.addPhase)
 	r.global("task", r.addTask)
 	r.global("handler", r.addHandler)

@@ -18,6 +18,7 @@ type Source struct {
 	Name  string // of the file, as messages show it
 	Text  string
 	Files fs.FS // the folder of the file, for require; nil: nothing can be required
+	Stock fs.FS // the stock recipes, for extend; nil: there are none
 }
 
 // Options are what a recipe is loaded with.
@@ -54,7 +55,11 @@ type Recipe struct {
 	declaredAt  Position
 	inputs      Inputs
 	phases      []*Phase
+	phase       *Phase // that tasks belong to
 	handlers    []*handler
+	extensions  []extension       // of what is being read, outermost first
+	extended    bool              // the recipe that is extended has been read
+	folders     map[string]folder // of files that were extended: where they may require others
 	notes       []string
 	saved       *lua.LTable
 	kept        map[string]any       // the content of saved
@@ -72,7 +77,7 @@ type handler struct {
 // tasks and handlers. Then its files are searched for mistakes that show without being run. The error is a [*MissingError], or an
 // [*Error], which wraps what Resolve returned when that was what failed.
 func Load(ctx context.Context, src Source, o Options) (*Recipe, error) {
-	r := &Recipe{machine: newMachine(o.Secrets), source: src, options: o}
+	r := &Recipe{machine: newMachine(o.Secrets), source: src, options: o, folders: map[string]folder{}}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.openSandbox()

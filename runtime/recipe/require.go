@@ -30,7 +30,9 @@ func (r *Recipe) require(l *lua.LState) int {
 		return r.mistake(l, "cannot require %q: only files beside the recipe and in folders below it can be required, by name: require \"lib.mail\" for lib/mail.lua", string(name))
 	}
 	file := strings.ReplaceAll(strings.TrimSuffix(string(name), ".lua"), ".", "/") + ".lua"
-	switch known := r.required[file]; {
+	in := r.folderOf(r.where(l).File)
+	shownName := filepath.Join(in.shown, file)
+	switch known := r.required[shownName]; {
 	case known == nil:
 	case known.value == nil:
 		return r.mistake(l, "cannot require %q: it is being read already; two files require each other", string(name))
@@ -38,7 +40,7 @@ func (r *Recipe) require(l *lua.LState) int {
 		l.Push(known.value)
 		return 1
 	}
-	value, err := r.readRequired(l, string(name), file)
+	value, err := r.readRequired(l, string(name), file, in)
 	if err != nil {
 		return r.raise(l, err)
 	}
@@ -46,12 +48,12 @@ func (r *Recipe) require(l *lua.LState) int {
 	return 1
 }
 
-func (r *Recipe) readRequired(l *lua.LState, name, file string) (lua.LValue, error) {
-	text, err := r.readFile(file)
+func (r *Recipe) readRequired(l *lua.LState, name, file string, in folder) (lua.LValue, error) {
+	shownName := filepath.Join(in.shown, file)
+	text, err := readFile(in.files, file)
 	if err != nil {
-		return nil, &Error{What: r.notFound(name, file, err), Err: err}
+		return nil, &Error{What: notFound(in.files, name, file, err), Err: err}
 	}
-	shownName := filepath.Join(filepath.Dir(r.source.Name), file)
 	fn, err := r.compile(shownName, string(text))
 	if err != nil {
 		return nil, err
@@ -64,28 +66,29 @@ func (r *Recipe) readRequired(l *lua.LState, name, file string) (lua.LValue, err
 	if r.required == nil {
 		r.required = map[string]*required{}
 	}
-	r.required[file] = &required{}
+	r.required[shownName] = &required{}
+	r.folders[shownName] = in
 	results, f := r.call(threadOf(l).below(l), fn)
 	if f != nil {
-		delete(r.required, file)
+		delete(r.required, shownName)
 		return nil, f.err
 	}
 	value := lua.LValue(lua.LTrue)
 	if len(results) > 0 && results[0] != lua.LNil {
 		value = results[0]
 	}
-	r.required[file].value = value
+	r.required[shownName].value = value
 	return value, nil
 }
 
-func (r *Recipe) readFile(file string) ([]byte, error) {
-	if r.source.Files == nil {
+func readFile(folder fs.FS, file string) ([]byte, error) {
+	if folder == nil {
 		return nil, fs.ErrNotExist
 	}
-	return fs.ReadFile(r.source.Files, file)
+	return fs.ReadFile(folder, file)
 }
 
-func (r *Recipe) notFound(name, file string, err error) string {
+func notFound(folder fs.FS, name, file string, err error) string {
 	var p *fs.PathError
 	switch {
 	case errors.As(err, &p) && !errors.Is(err, fs.ErrNotExist):
@@ -94,10 +97,10 @@ func (r *Recipe) notFound(name, file string, err error) string {
 		return "cannot require \"" + name + "\": " + err.Error()
 	}
 	text := "cannot require \"" + name + "\": there is no file " + file + " beside the recipe"
-	if r.source.Files == nil {
+	if folder == nil {
 		return text
 	}
-	beside, _ := fs.Glob(r.source.Files, path.Join(path.Dir(file), "*.lua"))
+	beside, _ := fs.Glob(folder, path.Join(path.Dir(file), "*.lua"))
 	if near := module.Nearest(file, beside); near != "" {
 		text += "; did you mean \"" + strings.ReplaceAll(strings.TrimSuffix(near, ".lua"), "/", ".") + "\"?"
 	}

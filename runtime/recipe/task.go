@@ -19,16 +19,13 @@ func (r *Recipe) addPhase(l *lua.LState) int {
 		return r.mistake(l, "cannot begin a phase with %s: the form is phase \"name\" or phase(\"name\", { title = …, gate = … })", shown(l.Get(1)))
 	}
 	p := &Phase{Name: string(name), At: r.where(l)}
-	for _, other := range r.phases {
-		if other.Name == p.Name {
-			return r.mistake(l, "cannot begin the phase %q: there is one in line %d already", p.Name, other.At.Line)
-		}
-	}
+	var where spot
 	switch o := l.Get(2).(type) {
 	case *lua.LNilType:
 	case *lua.LTable:
 		f := fieldsReader{what: fmt.Sprintf("the phase %q", p.Name), table: o}
-		f.known("title", "gate")
+		f.known("title", "gate", "before", "after")
+		where = f.spot()
 		p.Title = f.text("title")
 		if fn, ok := o.RawGetString("gate").(*lua.LFunction); ok {
 			p.gate = fn
@@ -41,7 +38,9 @@ func (r *Recipe) addPhase(l *lua.LState) int {
 	default:
 		return r.mistake(l, "cannot begin the phase %q with %s: its options are a table, { title = …, gate = … }", p.Name, shown(o))
 	}
-	r.phases = append(r.phases, p)
+	if err := r.placePhase(l, p, where); err != nil {
+		return r.raise(l, err)
+	}
 	return 0
 }
 
@@ -51,41 +50,68 @@ func (r *Recipe) addTask(l *lua.LState) int {
 	if r.declaration == nil {
 		return r.mistake(l, "cannot declare a task: recipe { … } comes first and says what it needs")
 	}
-	if len(r.phases) == 0 {
-		r.phases = append(r.phases, &Phase{Name: DefaultPhase, At: r.where(l)})
-	}
-	p := r.phases[len(r.phases)-1]
 	const form = `task("name", function() … end) or task("name", { undo = function() … end }, function() … end)`
 	name, ok := l.Get(1).(lua.LString)
 	if !ok || name == "" {
 		return r.mistake(l, "cannot declare a task with the name %s: the form is %s", shown(l.Get(1)), form)
 	}
+	o, _ := l.Get(2).(*lua.LTable)
+	if o != nil && o.RawGetString("remove") != lua.LNil {
+		return r.raiseIf(l, r.removal(l, string(name), o))
+	}
 	body, ok := l.Get(l.GetTop()).(*lua.LFunction)
 	if !ok || l.GetTop() > 3 || l.GetTop() < 2 {
 		return r.mistake(l, "cannot declare the task %q: the form is %s", string(name), form)
 	}
-	t := &Task{Name: string(name), Phase: p.Name, At: r.where(l), body: body}
-	for _, other := range p.Tasks {
-		if other.Name == t.Name {
-			return r.mistake(l, "cannot declare the task %q: the phase %s has one of that name in line %d already", t.Name, p.Name, other.At.Line)
-		}
-	}
+	t := &Task{Name: string(name), At: r.where(l), body: body}
+	var where spot
+	replace := false
 	if l.GetTop() == 3 {
-		if err := t.options(l.Get(2)); err != nil {
+		var err error
+		if where, replace, err = t.options(l.Get(2)); err != nil {
 			return r.raise(l, err)
 		}
 	}
-	p.Tasks = append(p.Tasks, t)
+	if replace {
+		return r.raiseIf(l, r.replaceTask(t, o))
+	}
+	return r.raiseIf(l, r.placeTask(l, t, where))
+}
+
+// removal is task("name", { remove = true }).
+func (r *Recipe) removal(l *lua.LState, name string, o *lua.LTable) error {
+	f := fieldsReader{what: fmt.Sprintf("the task %q", name), table: o}
+	f.known("remove")
+	remove := f.flag("remove")
+	switch {
+	case f.err != nil:
+		return f.err
+	case !*remove || l.GetTop() > 2:
+		return fmt.Errorf("cannot remove the task %q: the form is task(%q, { remove = true })", name, name)
+	}
+	return r.removeTask(name)
+}
+
+func (r *Recipe) raiseIf(l *lua.LState, err error) int {
+	if err != nil {
+		return r.raise(l, err)
+	}
 	return 0
 }
 
-func (t *Task) options(v lua.LValue) error {
+func (t *Task) options(v lua.LValue) (where spot, replace bool, err error) {
 	o, ok := v.(*lua.LTable)
 	if !ok {
-		return fmt.Errorf("cannot declare the task %q: its options are a table, { undo = function() … end }, not %s", t.Name, shown(v))
+		return where, false, fmt.Errorf("cannot declare the task %q: its options are a table, { undo = function() … end }, not %s", t.Name, shown(v))
 	}
 	f := fieldsReader{what: fmt.Sprintf("the task %q", t.Name), table: o}
-	f.known("undo", "unless")
+	f.known("undo", "unless", "before", "after", "replace")
+	where = f.spot()
+	given := f.flag("replace")
+	replace = given != nil && *given
+	if replace && where.name() != "" {
+		f.fail("it replaces another and stands where that stood; before and after are too much")
+	}
 	undo, unless := f.function("undo"), f.function("unless")
 	if undo != nil {
 		t.undo, t.HasUndo = undo, true
@@ -93,7 +119,7 @@ func (t *Task) options(v lua.LValue) error {
 	if unless != nil {
 		t.unless = unless
 	}
-	return f.err
+	return where, replace, f.err
 }
 
 func (f *fieldsReader) function(name string) *lua.LFunction {
@@ -101,6 +127,11 @@ func (f *fieldsReader) function(name string) *lua.LFunction {
 	case *lua.LNilType:
 	case *lua.LFunction:
 		return v
+	case lua.LBool: // undo = false: a task that replaces another has none
+		if !bool(v) && f.table.RawGetString("replace") == lua.LTrue {
+			return nil
+		}
+		f.fail("%s must be a function, %s = function() … end, not %s", name, name, shown(v))
 	default:
 		f.fail("%s must be a function, %s = function() … end, not %s", name, name, shown(v))
 	}
@@ -117,7 +148,7 @@ func (r *Recipe) addHandler(l *lua.LState) int {
 	}
 	for _, h := range r.handlers {
 		if h.name == string(name) {
-			return r.mistake(l, "cannot declare the handler %q: there is one in line %d already", h.name, h.at.Line)
+			return r.mistake(l, "cannot declare the handler %q: there is one in %s already", h.name, r.lineOf(l, h.at))
 		}
 	}
 	r.handlers = append(r.handlers, &handler{name: string(name), at: r.where(l), body: body})

@@ -276,7 +276,7 @@ func TestResolveErrorComesOut(t *testing.T) {
 func TestSandboxHasNothingElse(t *testing.T) {
 	r := mustLoad(t, head)
 	known := []string{
-		"_VERSION", "ask", "assert", "command", "each", "error", "fail", "getmetatable", "groups", "handler", "hosts", "ipairs", "load", "loadstring",
+		"_VERSION", "ask", "assert", "command", "each", "error", "extend", "fail", "getmetatable", "groups", "handler", "hosts", "ipairs", "load", "loadstring",
 		"maildir_sync", "math", "mysql", "next", "os", "pairs", "params", "pcall", "phase", "postconf", "print", "rawequal", "rawget", "rawset", "recipe",
 		"require", "runner", "saved", "say", "secret", "select", "service", "setmetatable", "string", "table", "task", "tonumber", "tostring", "type",
 		"unpack", "xpcall",
