@@ -49,19 +49,38 @@ func (c *commandConn) listen() {
 	}
 }
 
-// said is what the command printed on its error output. It waits a moment for a command that is just ending.
+// said is what the command printed on its error output.
 func (c *commandConn) said() string {
-	select {
-	case <-c.quiet:
-	case <-time.After(2 * time.Second):
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return strings.TrimSpace(string(c.printed))
 }
 
-func (c *commandConn) Read(b []byte) (int, error)  { return c.p.Stdout().Read(b) }
-func (c *commandConn) Write(b []byte) (int, error) { return c.p.Stdin().Write(b) }
+// hearOut lets the error output of a command that is ending come in, before anybody hears that it has ended: the first who does closes
+// the connection, and with it what was not read. A command may leave another behind that holds the output open; hence no longer than
+// a moment.
+func (c *commandConn) hearOut() {
+	select {
+	case <-c.quiet:
+	case <-time.After(2 * time.Second):
+	}
+}
+
+func (c *commandConn) Read(b []byte) (int, error) {
+	n, err := c.p.Stdout().Read(b)
+	if err != nil {
+		c.hearOut()
+	}
+	return n, err
+}
+
+func (c *commandConn) Write(b []byte) (int, error) {
+	n, err := c.p.Stdin().Write(b)
+	if err != nil {
+		c.hearOut()
+	}
+	return n, err
+}
 
 func (c *commandConn) Close() error {
 	c.cancel()
