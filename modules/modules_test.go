@@ -13,15 +13,7 @@ var update = flag.Bool("update", false, "write what came out into the data files
 
 func TestCases(t *testing.T) {
 	cases := moduletest.Cases{
-		Modules: All(), Dir: "testdata",
-		Scripts: map[string]string{
-			"units": unitShow, "enabled": unitEnabled, "journal": unitLog, "init-look": initLook, "init-do": initDo, "init-enable": initEnable,
-			"init-log": initLog, "processes": processTable, "terminate": endScript, "services": knownServices,
-			"postfix": postfixLook, "sbin": postfixRun, "keep": keepScript,
-			"postfix-place": postfixPlace, "spool": postfixSpool, "queue": postfixList,
-			"open-files": openFiles, "keep-mark": keepMark,
-			"account": accountRun, "apt-age": aptAge, "apt-update": aptUpdate, "apt-simulate": aptSimulate, "apt-do": aptDo, "facts": factsLook,
-		},
+		Modules: All(), Dir: "testdata", Scripts: Scripts(),
 	}
 	if *update {
 		cases.Update = func(file string, data []byte) error { return os.WriteFile(file, data, 0o644) }

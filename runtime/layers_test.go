@@ -24,6 +24,7 @@ var layers = []struct {
 	{"modules", "runtime/host runtime/module modules/internal/..."},
 	{"modules/internal/...", "runtime/host runtime/module modules/internal/..."},
 	{"runtime/run", "runtime/transport runtime/host runtime/module runtime/recipe"},
+	{"runtime/recipetest", "runtime/host runtime/host/... runtime/module runtime/recipe runtime/run"},
 	{"recipes", ""},
 	{"lab", "lab/..."},
 	{"lab/...", "lab lab/..."},

@@ -49,7 +49,7 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &run.Failure{Err: fmt.Errorf("cannot read the flags: %w%s", err, nearFlag(c, err)), Code: run.ExitRecipe, Hint: c.CommandPath() + " --help lists them"}
 	})
-	root.AddCommand(newResumeCommand(), newUndoCommand(), newPlanCommand(), newApplyCommand(), newHistoryCommand(), newReportCommand(), newStatusCommand(), newPauseCommand(), newContinueCommand(), newThrottleCommand(), newStopCommand(), newAnswerCommand(), newInitCommand(), newDocCommand(), newLintCommand(), newDoctorCommand(), newLabCommand(), newVersionCommand())
+	root.AddCommand(newResumeCommand(), newUndoCommand(), newPlanCommand(), newApplyCommand(), newHistoryCommand(), newReportCommand(), newStatusCommand(), newPauseCommand(), newContinueCommand(), newThrottleCommand(), newStopCommand(), newAnswerCommand(), newInitCommand(), newDocCommand(), newLintCommand(), newTestCommand(), newDoctorCommand(), newLabCommand(), newVersionCommand())
 	return root
 }
 

@@ -18,11 +18,17 @@ const maxDepth = 64
 // export makes values of Go of values of Lua: nil, bool, float64, string, []any, map[string]any, [module.Secret],
 // [module.HostName]. Errors name the place in the value.
 type export struct {
-	reveal func(*secret) (any, error) // what becomes of a secret
-	path   map[*lua.LTable]bool       // the tables around the value at hand
+	reveal func(*secret) (any, error)   // what becomes of a secret
+	other  func(lua.LValue) (any, bool) // what becomes of what only tests can hand over; nil: it is an error
+	path   map[*lua.LTable]bool         // the tables around the value at hand
 }
 
 func (x *export) value(place string, v lua.LValue) (any, error) {
+	if x.other != nil {
+		if value, ok := x.other(v); ok {
+			return value, nil
+		}
+	}
 	switch v := v.(type) {
 	case *lua.LNilType:
 		return nil, nil
@@ -159,6 +165,8 @@ func (m *machine) valueAt(v any, depth int) (lua.LValue, error) {
 		return m.secretValue(knownSecret(v)), nil
 	case SecretSource:
 		return m.secretValue(&secret{source: v}), nil
+	case *Object:
+		return m.userData(v, m.objectMeta), nil
 	}
 	return m.reflected(reflect.ValueOf(v), depth)
 }
@@ -243,6 +251,8 @@ func shown(v lua.LValue) string {
 			return "the host " + string(held)
 		case *secret:
 			return "a secret"
+		case *Object:
+			return "a " + held.Kind
 		case error:
 			return "an error"
 		}

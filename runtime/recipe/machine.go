@@ -29,6 +29,7 @@ type machine struct {
 	rules        []explanation // made when the first is needed
 
 	hostMeta, secretMeta, errorMeta *lua.LTable
+	objectMeta                      *lua.LTable // of a file of tests
 }
 
 func newMachine(secrets SecretReader) *machine {

@@ -29,6 +29,7 @@ type engine struct {
 	operator Operator
 	handlers func() []string // names of the handlers of the recipe
 	outside  func(module.HostName) bool
+	instead  func(Event, map[string]any) func(context.Context) (*module.Plan, error) // another plan for a step; nil: there is none
 	source   func(recipe.Position) string
 	check    bool
 	making   *SavedPlan   // check mode enters its steps here; nil: nowhere

@@ -10,46 +10,51 @@ import (
 	"runner/runtime/module"
 )
 
-type junitSuites struct {
+// JUnit is the XML that continuous integration reads. There is no standard; these are the elements that Jenkins and GitLab document.
+// Texts go through [XMLText].
+type JUnit struct {
 	XMLName xml.Name     `xml:"testsuites"`
 	Name    string       `xml:"name,attr"`
-	Suites  []junitSuite `xml:"testsuite"`
+	Suites  []JUnitSuite `xml:"testsuite"`
 }
 
-type junitSuite struct {
+// JUnitSuite is a group of cases.
+type JUnitSuite struct {
 	Name      string      `xml:"name,attr"`
 	Tests     int         `xml:"tests,attr"`
 	Failures  int         `xml:"failures,attr"`
 	Skipped   int         `xml:"skipped,attr"`
 	Time      string      `xml:"time,attr"` // seconds
 	Timestamp string      `xml:"timestamp,attr,omitempty"`
-	Cases     []junitCase `xml:"testcase"`
+	Cases     []JUnitCase `xml:"testcase"`
 }
 
-type junitCase struct {
+// JUnitCase is a test. One with neither message passed.
+type JUnitCase struct {
 	Class   string        `xml:"classname,attr"`
 	Name    string        `xml:"name,attr"`
 	Time    string        `xml:"time,attr"`
-	Failure *junitMessage `xml:"failure"`
-	Skipped *junitMessage `xml:"skipped"`
+	Failure *JUnitMessage `xml:"failure"`
+	Skipped *JUnitMessage `xml:"skipped"`
 }
 
-type junitMessage struct {
+// JUnitMessage says why a case failed or was skipped.
+type JUnitMessage struct {
 	Message string `xml:"message,attr"`
 	Text    string `xml:",chardata"`
 }
 
 // WriteJUnit tells a run in the XML that continuous integration reads: a suite for each phase, a case for each task. A task that
-// did not run, or did not end, is skipped. There is no standard; these are the elements that Jenkins and GitLab document.
+// did not run, or did not end, is skipped.
 func WriteJUnit(w io.Writer, r *Record) error {
-	all := junitSuites{Name: orElse(r.Recipe, r.Start.File)}
+	all := JUnit{Name: orElse(r.Recipe, r.Start.File)}
 	var took float64
 	for _, name := range r.names() {
-		if n := len(all.Suites); n == 0 || all.Suites[n-1].Name != xmlText(name.Phase) {
-			all.Suites, took = append(all.Suites, junitSuite{Name: xmlText(name.Phase)}), 0
+		if n := len(all.Suites); n == 0 || all.Suites[n-1].Name != XMLText(name.Phase) {
+			all.Suites, took = append(all.Suites, JUnitSuite{Name: XMLText(name.Phase)}), 0
 		}
 		s := &all.Suites[len(all.Suites)-1]
-		c := junitCase{Class: xmlText(name.Phase), Name: xmlText(name.Task), Time: "0.000"}
+		c := JUnitCase{Class: XMLText(name.Phase), Name: XMLText(name.Task), Time: "0.000"}
 		t := r.find(name)
 		if t != nil {
 			if s.Timestamp == "" && !t.Began.IsZero() {
@@ -60,13 +65,13 @@ func WriteJUnit(w io.Writer, r *Record) error {
 		}
 		switch {
 		case t == nil:
-			c.Skipped = &junitMessage{Message: "it did not run"}
+			c.Skipped = &JUnitMessage{Message: "it did not run"}
 		case t.Status == module.Failed || t.Status == module.Unreachable:
-			c.Failure = &junitMessage{Message: xmlText(t.Error), Text: xmlText(t.Error)}
+			c.Failure = &JUnitMessage{Message: XMLText(t.Error), Text: XMLText(t.Error)}
 		case t.Undone:
-			c.Skipped = &junitMessage{Message: "it was undone"}
+			c.Skipped = &JUnitMessage{Message: "it was undone"}
 		case !t.Done:
-			c.Skipped = &junitMessage{Message: "it is not done: " + orElse(string(t.Status), "broken off")}
+			c.Skipped = &JUnitMessage{Message: "it is not done: " + orElse(string(t.Status), "broken off")}
 		}
 		s.Tests++
 		if c.Failure != nil {
@@ -78,7 +83,12 @@ func WriteJUnit(w io.Writer, r *Record) error {
 		s.Time = fmt.Sprintf("%.3f", took)
 		s.Cases = append(s.Cases, c)
 	}
-	data, err := xml.MarshalIndent(all, "", "  ")
+	return all.Write(w)
+}
+
+// Write writes the XML.
+func (j JUnit) Write(w io.Writer) error {
+	data, err := xml.MarshalIndent(j, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -86,8 +96,8 @@ func WriteJUnit(w io.Writer, r *Record) error {
 	return err
 }
 
-// xmlText leaves out the control characters that XML 1.0 cannot hold in any form.
-func xmlText(s string) string {
+// XMLText leaves out the control characters that XML 1.0 cannot hold in any form.
+func XMLText(s string) string {
 	return strings.Map(func(c rune) rune {
 		if c < ' ' && c != '\n' && c != '\t' {
 			return -1

@@ -42,6 +42,10 @@ type Options struct {
 	GoOn    string                              // command that goes on with the run, "runner resume"
 	Notes   string                              // told at the start: what changed since the run was begun, and so on
 	Now     func() time.Time
+
+	// Instead is shown each step before it is run, as the event of its start with its arguments, and may give it another plan than its
+	// module's; nil: the module's own. Tests of recipes stand in for modules with it.
+	Instead func(start Event, arguments map[string]any) func(context.Context) (*module.Plan, error)
 }
 
 // DefaultForks is how many steps are at work at a time when nothing is said.
@@ -148,7 +152,8 @@ func open(o Options, undo bool) (*session, error) {
 	e := &engine{
 		modules: modules, hosts: o.Hosts, stop: o.Stop, operator: o.Operator, handlers: o.Program.Handlers, outside: o.Outside, source: o.Program.Line,
 		check: o.Check, making: o.Plan, yes: o.Yes, patient: o.Wait, answers: o.Answers, limit: o.Limit, goOn: o.GoOn, slots: make(chan struct{}, o.Forks),
-		tell: &teller{mask: o.Mask, reporters: slices.Clone(o.Reporters), now: o.Now},
+		instead: o.Instead,
+		tell:    &teller{mask: o.Mask, reporters: slices.Clone(o.Reporters), now: o.Now},
 	}
 	if o.Wheel != nil {
 		e.wheel = o.Wheel

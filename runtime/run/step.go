@@ -48,6 +48,11 @@ func (e *engine) newStep(s recipe.Step, call *module.Call) *step {
 	st.base.Step = e.steps
 	e.mu.Unlock()
 	st.base.Module, st.base.Title, st.base.Hosts, st.base.At = s.Module, call.Options.Title, st.hosts, &st.at
+	if e.instead != nil {
+		if plan := e.instead(st.base, s.Values); plan != nil {
+			call.Replace(plan)
+		}
+	}
 	return st
 }
 

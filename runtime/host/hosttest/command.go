@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 
@@ -51,6 +52,16 @@ func (f *Fake) LooksAfter(after, command string, a Answer) *Fake {
 	return f.declare(command, after, false, a)
 }
 
+// Default declares an answer for when no other is declared: how a kind of host behaves by itself. Of several the last one holds. Whether
+// it changes the host is known from how it is run.
+func (f *Fake) Default(command string, a Answer) *Fake {
+	words, err := split(command)
+	if err != nil {
+		panic(fmt.Sprintf("hosttest: cannot declare %s: %v", command, err))
+	}
+	return f.set(func() { f.defaults = append(f.defaults, &answer{words: words, Answer: a}) })
+}
+
 func (f *Fake) declare(command, after string, changes bool, a Answer) *Fake {
 	words, err := split(command)
 	if err != nil {
@@ -90,6 +101,11 @@ func (f *Fake) find(words []string) *answer {
 		found = append(found, a)
 	}
 	if len(found) == 0 {
+		for _, a := range slices.Backward(f.defaults) {
+			if match(a.words, words) {
+				return a
+			}
+		}
 		return nil
 	}
 	for _, a := range found {
@@ -110,6 +126,9 @@ func (f *Fake) run(c host.Command, stdin string) (Answer, string, error) {
 	if a == nil {
 		err := fmt.Errorf("hosttest: nothing is declared on %s for the command: %s", f.name, line)
 		f.problems = append(f.problems, err.Error())
+		if !slices.Contains(f.unknown, line) {
+			f.unknown = append(f.unknown, line)
+		}
 		f.record(Entry{Text: line, Command: true, Writes: !c.Looking, Stdin: stdin})
 		f.mu.Unlock()
 		return Answer{}, line, err

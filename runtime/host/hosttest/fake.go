@@ -27,6 +27,7 @@ type Fake struct {
 	programs []string // nil: every program is there
 	scripts  map[string]string
 	answers  []*answer
+	defaults []*answer       // asked when no other has an answer
 	ran      map[string]bool // commands that have run, for answers that hold after them
 	later    []later
 	fails    []failure
@@ -39,6 +40,7 @@ type Fake struct {
 	sudo     func(context.Context) (host.Backend, error)
 	log      []Entry
 	problems []string
+	unknown  []string // commands that nobody declared
 }
 
 // Entry is one thing that was asked of a Fake.
@@ -131,6 +133,13 @@ func (f *Fake) Problems() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.problems)
+}
+
+// Undeclared is every command that was run and that nobody had declared, as one would type it to declare it, without repeats.
+func (f *Fake) Undeclared() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.unknown)
 }
 
 // Forget empties the log, as between planning and applying.

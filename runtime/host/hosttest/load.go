@@ -128,7 +128,12 @@ func (l *loader) more(kind, body string) (err error) {
 	return err
 }
 
+// SetFactLines says what the host is, in the lines of the section facts of [Load]; what they do not name stays.
+func (f *Fake) SetFactLines(lines string) error { return (&loader{f: f}).facts(lines) }
+
 func (l *loader) facts(body string) error {
+	l.f.mu.Lock()
+	defer l.f.mu.Unlock()
 	facts := &l.f.facts
 	for line := range strings.Lines(body) {
 		key, value, ok := strings.Cut(strings.TrimSpace(line), ":")

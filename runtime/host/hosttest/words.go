@@ -76,6 +76,23 @@ func closing(s string, quote byte) int {
 	return -1
 }
 
+// Match says whether a command, as [Fake.Commands] gives it, is one that is typed with the wildcards of [Fake.Looks].
+func Match(pattern, command string) bool {
+	declared, err := split(pattern)
+	if err != nil {
+		return false
+	}
+	words, err := split(command)
+	if err != nil {
+		return false
+	}
+	list := make([]string, len(words))
+	for i, w := range words {
+		list[i] = w.text
+	}
+	return match(declared, list)
+}
+
 func match(declared []word, words []string) bool {
 	for i, d := range declared {
 		if d.rest && i == len(declared)-1 {
