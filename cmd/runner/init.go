@@ -24,6 +24,7 @@ func newInitCommand() *cobra.Command {
 parameter that the recipe knows stands with its explanation, to be filled in.
 With --extend the recipe is no copy of the stock recipe but extends it: what
 you do not change stays the stock recipe's, with its later versions.
+The recipe's tests come with it, or one to begin with (runner test).
 recipe.d.lua and .luarc.json let editors with the Lua language server complete
 and check what you write. Files that are there already are left as they are.`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -68,6 +69,7 @@ func initSite(c *cobra.Command, dir, from string, extend bool) error {
 		}
 		text, name = thinRecipe(src.stock, decl), "my-"+src.stock+".lua"
 	}
+	testName, tests := testFile(c.Context(), src, name, text, decl)
 	var stubs strings.Builder
 	if err := showDocs(&stubs, nil, false, true); err != nil {
 		return err
@@ -80,7 +82,7 @@ func initSite(c *cobra.Command, dir, from string, extend bool) error {
 		name, text string
 		mode       fs.FileMode
 	}{
-		{name, text, 0o644}, {siteName, siteText(decl), 0o600}, {"recipe.d.lua", stubs.String(), 0o644}, {".luarc.json", editorSettings, 0o644},
+		{name, text, 0o644}, {testName, tests, 0o644}, {siteName, siteText(decl), 0o600}, {"recipe.d.lua", stubs.String(), 0o644}, {".luarc.json", editorSettings, 0o644},
 	} {
 		done, err := writeNew(filepath.Join(dir, file.name), file.text, file.mode)
 		if err != nil {

@@ -23,7 +23,7 @@ import (
 func newTestCommand() *cobra.Command {
 	var only, junit string
 	c := &cobra.Command{
-		Use:   "test RECIPE_test.lua...",
+		Use:   "test [FILE...]",
 		Short: "Test recipes on hosts that are made of answers",
 		Long: `Runs the tests of recipes, which are Lua files: NAME_test.lua beside NAME.lua.
 A test runs the recipe with the real modules on fake hosts, which answer to
@@ -179,12 +179,25 @@ func failureOf(o recipetest.Outcome, notes bool) string {
 	if line != "" {
 		fmt.Fprintf(&b, "          %s\n", line)
 	}
+	if calls := strings.Split(calledFrom(wrong), "\n"); len(calls) > 1 {
+		if last := calls[len(calls)-1]; !strings.HasPrefix(at, last) {
+			fmt.Fprintf(&b, "        called at %s\n", last)
+		}
+	}
 	if notes {
 		for _, note := range o.Notes {
 			fmt.Fprintf(&b, "        | %s\n", note)
 		}
 	}
 	return b.String()
+}
+
+// calledFrom are the calls that led to an error, the innermost first.
+func calledFrom(e *recipe.Error) string {
+	if e == nil {
+		return ""
+	}
+	return e.Trace
 }
 
 // end shows the sum and writes the XML.

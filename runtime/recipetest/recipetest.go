@@ -120,6 +120,7 @@ func RecipeOf(tests string) string {
 	return strings.TrimSuffix(filepath.Base(tests), Suffix) + ".lua"
 }
 
+// errForm says that the arguments are not those of the form.
 var errForm = errors.New("it was called in another form")
 
 // form is the error of a function that was called in a wrong form.

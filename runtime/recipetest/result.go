@@ -70,6 +70,12 @@ func (r *result) Report(e run.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch e.Kind {
+	case run.RunStart:
+		// Undo looks first, in check mode, and then does it: the result is what was done.
+		r.tasks, r.steps, r.said, r.warnings = nil, nil, nil, nil
+		if e.Undo && e.Check != r.session.check {
+			r.session.note("what undo would do:")
+		}
 	case run.GateAsked:
 		r.questions = append(r.questions, question{phase: e.Phase, text: e.Text})
 	case run.GateAnswer:
@@ -105,7 +111,7 @@ func (r *result) Report(e run.Event) {
 			d.changes = append(d.changes, c.Summary)
 		}
 		r.steps = append(r.steps, d)
-		r.session.note(fmt.Sprintf("  %-9s %s: %s", e.Status, strings.Join(e.Hosts, ", "), d.name) + because(e))
+		r.session.note(fmt.Sprintf("  %-9s %s: %s", e.Status, strings.Join(e.Hosts, ", "), strings.Join(append([]string{d.name}, d.changes...), "; ")) + because(e))
 	}
 }
 
@@ -120,7 +126,9 @@ func because(e run.Event) string {
 }
 
 // plainWords takes out of an error which package has made it.
-func plainWords(text string) string { return strings.ReplaceAll(text, "hosttest: ", "") }
+func plainWords(text string) string {
+	return strings.NewReplacer("hosttest: nothing is declared on", "there is no answer on", "hosttest: ", "").Replace(text)
+}
 
 // began keeps the arguments of a step.
 func (r *result) began(e run.Event, arguments map[string]any) {

@@ -45,7 +45,7 @@ func (b *bench) read(c recipe.Called) (a asked, err error) {
 		}
 	}
 	switch v := values["answers"].(type) {
-	case bool:
+	case bool: // true is what they are without it
 		a.no = !v
 	default:
 		a.answers = r.named("answers")
@@ -161,9 +161,12 @@ func (s *session) settle(err error) error {
 		r.failure = err
 	}
 	r.stopped = errors.Is(err, run.ErrGate)
-	unanswered := s.unanswered()
+	unanswered := ""
+	if r.failure != nil {
+		unanswered = s.unanswered(r.failureText())
+	}
 	switch {
-	case r.failure != nil && unanswered != "":
+	case unanswered != "":
 		return fmt.Errorf("the run failed: %s\n%s", r.failureText(), unanswered)
 	case r.failure != nil && !s.failing:
 		return fmt.Errorf("the run failed: %s", r.failureText())
