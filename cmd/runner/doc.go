@@ -22,6 +22,11 @@ const docWidth = 80
 //go:embed recipe.d.lua
 var recipeTypes string
 
+// testTypes declares what only a file of tests sees.
+//
+//go:embed tests.d.lua
+var testTypes string
+
 func newDocCommand() *cobra.Command {
 	var markdown, types, man bool
 	c := &cobra.Command{
@@ -97,7 +102,7 @@ func showDocs(w io.Writer, args []string, markdown, types bool) error {
 
 // writeTypes writes what an editor is told of everything that a recipe sees.
 func writeTypes(w io.Writer, docs []module.Doc) error {
-	if _, err := io.WriteString(w, recipeTypes); err != nil {
+	if _, err := io.WriteString(w, recipeTypes+testTypes); err != nil {
 		return err
 	}
 	return module.WriteTypes(w, docs)

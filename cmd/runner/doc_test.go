@@ -80,6 +80,7 @@ func TestTypesNameWhatIsThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	text = strings.Replace(text, testTypes, "", 1) // package recipetest holds those against what there is
 	names := map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^(?:function ([a-z_.]+)\(|([a-z_]+) = \{\}$)`).FindAllStringSubmatch(text, -1) {
 		names[m[1]+m[2]] = true
