@@ -14,6 +14,7 @@ type level struct {
 	*link
 	sudo  bool
 	pool  *pool
+	lines lines
 	files *remoteFiles
 
 	mu    sync.Mutex
@@ -82,6 +83,7 @@ func (l *level) uid(ctx context.Context) (int, error) {
 // drop lets go of everything that depends on the connection.
 func (l *level) drop() {
 	l.pool.drop()
+	l.lines.drop()
 	l.files.drop()
 }
 

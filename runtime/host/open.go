@@ -162,9 +162,9 @@ func (k *link) Close() error {
 	return c.Close()
 }
 
-// evict closes a shell or an sftp session that waits for work, so that its place is free.
+// evict closes a line, a shell or an sftp session that waits for work, so that its place is free.
 func (k *link) evict() bool {
-	return k.login.pool.evict() || k.root.pool.evict() || k.login.files.evict() || k.root.files.evict()
+	return k.login.lines.evict() || k.root.lines.evict() || k.login.pool.evict() || k.root.pool.evict() || k.login.files.evict() || k.root.files.evict()
 }
 
 func lost(c transport.Conn) bool {

@@ -48,6 +48,29 @@ func (v *View) Stream(ctx context.Context, c Command) (Process, error) {
 	return v.b.Start(ctx, c)
 }
 
+// piper is a backend that runs one program after the other through a channel that it keeps.
+type piper interface {
+	Pipe(ctx context.Context, c Command, input []byte) (Process, error)
+}
+
+// Pipe is Stream for a program whose whole input is known, and which need not have a channel of its own: one that another program
+// has used and left is used again. Both outputs must be read to their ends before Wait.
+func (v *View) Pipe(ctx context.Context, c Command, input []byte) (Process, error) {
+	c.Looking = true
+	if b, ok := v.b.(piper); ok {
+		return b.Pipe(ctx, c, input)
+	}
+	p, err := v.b.Start(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		_, _ = p.Stdin().Write(input)
+		_ = p.Stdin().Close()
+	}()
+	return p, nil
+}
+
 // Dial connects to an address as the host sees it. The caller keeps to reading.
 func (v *View) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return v.b.Dial(ctx, network, address)
