@@ -104,7 +104,7 @@ func LookAtTree(ctx context.Context, o TreeOptions) (*Tree, error) {
 // list lists one side. The root itself is the node with the path "".
 func (t *Tree) list(ctx context.Context, s side) (order []*node, nodes map[string]*node, err error) {
 	what := "list " + s.String()
-	in, err := open(ctx, s.view, what, t.o.Stall, nil, anyTreeScript, s.root)
+	in, err := ask(ctx, s.view, what, t.o.Stall, nil, anyTreeScript, s.root)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -108,7 +108,7 @@ func (c *comparer) messages(ctx context.Context) error {
 	}
 	var srcDirs, dstDirs []string
 	for _, p := range pairs {
-		if same[p.home] {
+		if same[p.path] {
 			continue
 		}
 		if p.src != nil {
@@ -136,10 +136,12 @@ func (c *comparer) messages(ctx context.Context) error {
 	to.strange = func(string, byte) {}
 	for i, p := range pairs {
 		if i == 0 || p.home != pairs[i-1].home {
-			c.finishAccount()
+			if err := c.finishAccount(ctx); err != nil {
+				return err
+			}
 			c.account.reset(p.home)
 		}
-		if same[p.home] {
+		if same[p.path] {
 			c.skip(&p)
 			continue
 		}
@@ -147,7 +149,9 @@ func (c *comparer) messages(ctx context.Context) error {
 			return err
 		}
 	}
-	c.finishAccount()
+	if err := c.finishAccount(ctx); err != nil {
+		return err
+	}
 	if err := from.end(c.p.o.Mode != Final); err != nil {
 		return err
 	}
@@ -177,6 +181,7 @@ func (c *comparer) skip(p *pair) {
 	c.p.Counts.Messages += e.sum.count
 	c.p.Counts.Bytes += e.sum.bytes
 	c.p.Counts.Held += e.held
+	c.account.skipped = append(c.account.skipped, *p)
 	if c.p.record != nil {
 		c.p.record.section(p.home).join(e.sum)
 	}
@@ -281,6 +286,7 @@ type account struct {
 	inodes  map[inode]string // files with several links: the path that they have or will have on the target
 	missing []missing
 	extras  []extra
+	skipped []pair          // mailboxes that did not change
 	bases   map[uint64]bool // late: hashes of the bases that the target has
 }
 

@@ -1,5 +1,10 @@
 package maildir
 
+import (
+	"context"
+	"slices"
+)
+
 // box compares one mailbox.
 type box struct {
 	*comparer
@@ -140,12 +145,17 @@ func (c *comparer) copy(m *missing) {
 }
 
 // finishAccount decides about the messages that are missing in one mailbox of an account and may be in another.
-func (c *comparer) finishAccount() {
+func (c *comparer) finishAccount(ctx context.Context) error {
 	if c.p.o.Mode.adds() {
 		c.addMissing()
-		return
+		return nil
 	}
 	a := &c.account
+	if len(a.skipped) > 0 && slices.ContainsFunc(a.missing, c.linked) {
+		if err := c.lookSkipped(ctx); err != nil {
+			return err
+		}
+	}
 	spare := map[string][]*extra{}
 	for i := range a.extras {
 		e := &a.extras[i]
@@ -164,6 +174,13 @@ func (c *comparer) finishAccount() {
 	}
 	c.removeExtras()
 	a.missing, a.extras = nil, nil
+	return nil
+}
+
+// linked says that a message has further names, none of which was listed.
+func (c *comparer) linked(m missing) bool {
+	_, known := c.account.inodes[m.inode]
+	return m.inode.number != 0 && !known
 }
 
 // fromInode gives a message that the source holds under several names its further name on the target.

@@ -49,15 +49,15 @@ const maxControl = 1 << 30
 // that it was content. On a source in use files that have gone meanwhile are left for the next pass.
 func (f *fetcher) batch(ctx context.Context, w writer, items []work) (brought []work, err error) {
 	what := "read messages from " + f.from.String()
-	names := make([]string, len(items))
+	var names []byte
 	for i := range items {
-		names[i] = items[i].from
+		names = appendPath(names, items[i].from)
 	}
 	packed, option := f.compress.next(), ""
 	if packed {
 		option = "--gzip"
 	}
-	s, err := open(ctx, f.from.view, what, f.o.Stall, feedPaths(names), tarScript, f.from.root, tarFormat(items), option)
+	s, err := ask(ctx, f.from.view, what, f.o.Stall, names, tarScript, f.from.root, tarFormat(items), option)
 	if err != nil {
 		return nil, err
 	}

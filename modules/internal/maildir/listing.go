@@ -242,7 +242,7 @@ func listMessages(ctx context.Context, v *host.View, what, root string, stall ti
 	if len(dirs) == 0 { // the root itself may not be there
 		return &messageReader{ended: true, what: what}, nil
 	}
-	s, err := open(ctx, v, what, stall, feedPaths(dirs), messageScript, root)
+	s, err := ask(ctx, v, what, stall, paths(dirs), messageScript, root)
 	if err != nil {
 		return nil, err
 	}

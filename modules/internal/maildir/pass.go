@@ -31,7 +31,7 @@ type Counts struct {
 	Directories int64 // made
 	Attributes  int64 // owner, mode or time put right
 	FilesAway   int64 // files and directories other than messages that go to the quarantine
-	Skipped     int64 // mailboxes of accounts that did not change since the last pass
+	Skipped     int64 // mailboxes that did not change since the last pass
 	Conflicts   int64 // messages that differ in size and are left as they are (warm)
 	TargetOnly  int64 // accounts that only the target has
 }

@@ -1,6 +1,7 @@
 package maildir
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -136,21 +137,51 @@ func (c *comparer) looks(p *pair) (looks [4]look, both bool) {
 	return looks, true
 }
 
-// unchanged finds the accounts none of whose mailboxes changed since they were equal. It is decided by account, because a
-// message that is new in one mailbox can be one that another mailbox of the account has.
+// unchanged finds the mailboxes that did not change since they were equal. A message that moved from one mailbox to another
+// has changed both. One that got a second name in another mailbox by a hard link has not changed the first: see
+// [comparer.lookSkipped].
 func (c *comparer) unchanged(pairs []pair) map[string]bool {
 	same := map[string]bool{}
 	for i := range pairs {
 		p := &pairs[i]
-		if _, seen := same[p.home]; !seen {
-			same[p.home] = true
-		}
 		e := c.state.entries[p.path]
-		if looks, both := c.looks(p); e == nil || !both || looks != e.dirs {
-			same[p.home] = false
+		if looks, both := c.looks(p); e != nil && both && looks == e.dirs {
+			same[p.path] = true
 		}
 	}
 	return same
+}
+
+// lookSkipped lists, of the mailboxes of an account that did not change, the messages with several names. It is needed when
+// a message of another mailbox may be a further name of one of them. What the source has there the target has as well, under
+// the same name.
+func (c *comparer) lookSkipped(ctx context.Context) error {
+	var dirs []string
+	for i := range c.account.skipped {
+		p := &c.account.skipped[i]
+		dirs = append(dirs, join(p.src.at, "new"), join(p.src.at, "cur"))
+	}
+	from, err := listMessages(ctx, c.p.from.view, "list the messages of "+c.p.from.String(), c.p.from.root, c.p.o.Stall, dirs)
+	if err != nil {
+		return err
+	}
+	defer from.close()
+	from.strange = func(string, byte) {}
+	for i := range c.account.skipped {
+		p := &c.account.skipped[i]
+		for _, dir := range []string{"new", "cur"} {
+			err := from.directory(join(p.src.at, dir), func(m *message) error {
+				if m.links > 1 {
+					c.account.inodes[inode{m.inode, m.size, m.time}] = join(join(p.path, dir), string(m.name))
+				}
+				return nil
+			})
+			if err != nil && !errors.Is(err, errVanished) {
+				return err
+			}
+		}
+	}
+	return from.end(c.p.o.Mode != Final)
 }
 
 // forget drops what is remembered of the part of the root that the pass is about; it will be remembered anew.

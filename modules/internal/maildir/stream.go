@@ -2,7 +2,6 @@ package maildir
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +44,17 @@ func open(ctx context.Context, v *host.View, what string, stall time.Duration, f
 	}
 	s := &stream{what: what, process: p, stall: stall}
 	s.watch(ctx, feed)
+	return s, nil
+}
+
+// ask is open for a script whose whole input is at hand. It runs in a channel that is used again: see [host.View.Pipe].
+func ask(ctx context.Context, v *host.View, what string, stall time.Duration, input []byte, script string, args ...string) (*stream, error) {
+	p, err := v.Pipe(ctx, host.Script(script, args...), input)
+	if err != nil {
+		return nil, fmt.Errorf("cannot %s: %w", what, err)
+	}
+	s := &stream{what: what, process: p, stall: stall}
+	s.watch(ctx, nil)
 	return s, nil
 }
 
@@ -233,19 +243,20 @@ func gone(line string) bool {
 	return false
 }
 
-// feedPaths writes paths, each with "./" before it and NUL after it, so that none can be taken for an option.
-func feedPaths(paths []string) func(io.Writer) error {
-	return func(w io.Writer) error {
-		var b bytes.Buffer
-		for _, p := range paths {
-			b.Reset()
-			b.WriteString("./")
-			b.WriteString(p)
-			b.WriteByte(0)
-			if _, err := w.Write(b.Bytes()); err != nil {
-				return err
-			}
-		}
-		return nil
+// appendPath writes a path with "./" before it and NUL after it, so that it cannot be taken for an option.
+func appendPath(b []byte, path string) []byte {
+	return append(append(append(b, "./"...), path...), 0)
+}
+
+// paths are many of them, as the standard input of xargs, tar and find.
+func paths(list []string) []byte {
+	size := 0
+	for _, p := range list {
+		size += len(p) + 3
 	}
+	b := make([]byte, 0, size)
+	for _, p := range list {
+		b = appendPath(b, p)
+	}
+	return b
 }

@@ -91,7 +91,7 @@ type treeBuilder struct {
 func (b *treeBuilder) read(ctx context.Context, stall time.Duration, starts []string, enter bool) error {
 	what := "list the mailboxes of " + b.side.String()
 	args := append([]string{b.side.root}, starts...)
-	s, err := open(ctx, b.side.view, what, stall, nil, treeScript(enter), args...)
+	s, err := ask(ctx, b.side.view, what, stall, nil, treeScript(enter), args...)
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (b *treeBuilder) domains(ctx context.Context, stall time.Duration) error {
 			continue
 		}
 		what := "list the mailboxes of " + b.side.String()
-		s, err := open(ctx, b.side.view, what, stall, nil, `LC_ALL=C; export LC_ALL
+		s, err := ask(ctx, b.side.view, what, stall, nil, `LC_ALL=C; export LC_ALL
 cd "$1/$2" && exec find ./cur ./new -mindepth 1 -maxdepth 1 -type d -print0`, b.side.root, n.at)
 		if err != nil {
 			return err

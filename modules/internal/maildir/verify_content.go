@@ -67,7 +67,12 @@ func (v *verifier) sums(ctx context.Context, s side, source bool, out chan<- [32
 		return w.to
 	}
 	feed := func(w io.Writer) error {
-		return v.hash.each(func(job work) error { return feedPaths([]string{path(&job)})(w) })
+		var b []byte
+		return v.hash.each(func(job work) error {
+			b = appendPath(b[:0], path(&job))
+			_, err := w.Write(b)
+			return err
+		})
 	}
 	what := "hash the files of " + s.String()
 	p, err := open(ctx, s.view, what, v.o.Stall, feed, hashScript, s.root)
