@@ -242,6 +242,13 @@ func listMessages(ctx context.Context, v *host.View, what, root string, stall ti
 	if len(dirs) == 0 { // the root itself may not be there
 		return &messageReader{ended: true, what: what}, nil
 	}
+	if direct(v) {
+		w, err := openWalker(root)
+		if err != nil {
+			return nil, fmt.Errorf("cannot %s: %w", what, err)
+		}
+		return &messageReader{walker: w, what: what}, nil
+	}
 	s, err := ask(ctx, v, what, stall, paths(dirs), messageScript, root)
 	if err != nil {
 		return nil, err
@@ -249,8 +256,11 @@ func listMessages(ctx context.Context, v *host.View, what, root string, stall ti
 	return &messageReader{stream: s, in: bufio.NewReaderSize(s, 128<<10), what: what}, nil
 }
 
-// messageReader reads the output of messageScript directory by directory.
+// messageReader reads the output of messageScript directory by directory, or the directories themselves.
 type messageReader struct {
+	walker  *walker // where the runner is on the host
+	name    []byte  // buffer for the names that it finds
+	gone    error   // what it did not find any more
 	stream  *stream // nil when there is nothing to list
 	in      *bufio.Reader
 	what    string
@@ -264,6 +274,9 @@ var errVanished = errors.New("the directory has vanished")
 
 // directory calls each with what lies in dir, which must be the next of the directories asked for that is still there.
 func (r *messageReader) directory(dir string, each func(*message) error) error {
+	if r.walker != nil {
+		return r.walkDirectory(dir, each)
+	}
 	if r.head == "" && !r.ended {
 		if err := r.advance(); err != nil {
 			return err
@@ -347,6 +360,9 @@ func (r *messageReader) end(inUse bool) error {
 	if r.head != "" {
 		return r.fail(fmt.Errorf("the listing holds the directory %q out of turn", clip(r.head)))
 	}
+	if r.gone != nil && !inUse {
+		return r.fail(r.gone)
+	}
 	if r.stream == nil {
 		return nil
 	}
@@ -357,5 +373,9 @@ func (r *messageReader) end(inUse bool) error {
 func (r *messageReader) close() {
 	if r.stream != nil {
 		r.stream.close()
+	}
+	if r.walker != nil {
+		r.walker.close()
+		r.walker = nil
 	}
 }

@@ -89,6 +89,9 @@ type treeBuilder struct {
 }
 
 func (b *treeBuilder) read(ctx context.Context, stall time.Duration, starts []string, enter bool) error {
+	if direct(b.side.view) {
+		return b.walk(ctx, starts, enter)
+	}
 	what := "list the mailboxes of " + b.side.String()
 	args := append([]string{b.side.root}, starts...)
 	s, err := ask(ctx, b.side.view, what, stall, nil, treeScript(enter), args...)

@@ -29,6 +29,9 @@ type writer interface {
 	close() error
 }
 
+// copySize is the size of one write; most messages are smaller.
+const copySize = 256 << 10
+
 // place is what all writers of a pass share.
 type place struct {
 	root       string

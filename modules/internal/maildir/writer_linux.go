@@ -8,7 +8,7 @@ import (
 	"os"
 	"path"
 	"strconv"
-	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,9 +31,6 @@ type localWriter struct {
 // maxDirs is how many directories stay open.
 const maxDirs = 64
 
-// copySize is the size of one write; most messages are smaller.
-const copySize = 256 << 10
-
 func openLocal(at place, number int) (writer, error) {
 	w := &localWriter{at: at, root: -1, staging: -1, dirs: map[string]int{}, buf: make([]byte, copySize)}
 	var err error
@@ -55,28 +52,7 @@ func openLocal(at place, number int) (writer, error) {
 }
 
 // openBeneath opens a directory below the root without following a symbolic link anywhere.
-func (w *localWriter) openBeneath(dir string) (int, error) {
-	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
-	if dir == "" {
-		dir = "."
-	}
-	fd, err := unix.Openat2(w.root, dir, &unix.OpenHow{Flags: flags, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS})
-	if !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM) {
-		return fd, err
-	}
-	// Linux before 5.6, or a sandbox that knows no openat2: one directory after the other.
-	at, err := unix.Dup(w.root)
-	for _, part := range strings.Split(dir, "/") {
-		if err != nil {
-			return -1, err
-		}
-		var next int
-		next, err = unix.Openat(at, part, flags, 0)
-		unix.Close(at)
-		at = next
-	}
-	return at, err
-}
+func (w *localWriter) openBeneath(dir string) (int, error) { return openBeneath(w.root, dir) }
 
 func (w *localWriter) dir(path string) (int, error) {
 	if path == "" {
@@ -155,7 +131,10 @@ func (w *localWriter) fill(fd int, body io.Reader, size int64) error {
 }
 
 func setTime(dir int, name string, t stamp) error {
-	spec := unix.Timespec{Sec: t.sec, Nsec: int64(t.nsec)}
+	spec, err := unix.TimeToTimespec(time.Unix(t.sec, int64(t.nsec)))
+	if err != nil { // 32 bits cannot hold it
+		return err
+	}
 	return unix.UtimesNanoAt(dir, name, []unix.Timespec{spec, spec}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
@@ -188,7 +167,7 @@ func (w *localWriter) commitAcross(name string, dir int, to string) error {
 	}
 	aside := fmt.Sprintf("%saside-%d-%d", ownPrefix, os.Getpid(), w.serial)
 	w.serial++
-	err = w.create(dir, aside, f, st.Size, st.Mode&0o777, stamp{st.Mtim.Sec, int32(st.Mtim.Nsec)})
+	err = w.create(dir, aside, f, st.Size, st.Mode&0o777, stamp{int64(st.Mtim.Sec), int32(st.Mtim.Nsec)})
 	if err == nil {
 		err = unix.Renameat(dir, aside, dir, to)
 	}
