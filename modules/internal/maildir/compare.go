@@ -1,6 +1,7 @@
 package maildir
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +47,7 @@ type pair struct {
 	src, dst *mailbox
 }
 
-// pairs are the mailboxes of both sides in the order of their paths, without those of accounts that the source does not have.
+// pairs are the mailboxes of both sides, those of an account together, without those of accounts that the source does not have.
 func (c *comparer) pairs() []pair {
 	byPath := map[string]*pair{}
 	var list []*pair
@@ -65,7 +66,9 @@ func (c *comparer) pairs() []pair {
 		}
 	}
 	c.p.Counts.TargetOnly = int64(len(strangers))
-	slices.SortFunc(list, func(a, b *pair) int { return strings.Compare(a.path, b.path) })
+	slices.SortFunc(list, func(a, b *pair) int {
+		return cmp.Or(strings.Compare(a.home, b.home), strings.Compare(a.path, b.path))
+	})
 	ordered := make([]pair, len(list))
 	for i, p := range list {
 		ordered[i] = *p
@@ -183,7 +186,7 @@ func (c *comparer) skip(p *pair) {
 	c.p.Counts.Held += e.held
 	c.account.skipped = append(c.account.skipped, *p)
 	if c.p.record != nil {
-		c.p.record.section(p.home).join(e.sum)
+		c.p.record.add(p.home, e.sum)
 	}
 }
 
@@ -252,7 +255,7 @@ func (c *comparer) tally(p pair) {
 	c.p.Counts.Messages += c.sum.count
 	c.p.Counts.Bytes += c.sum.bytes
 	if c.p.record != nil && p.src != nil {
-		c.p.record.section(p.home).join(c.sum)
+		c.p.record.add(p.home, c.sum)
 	}
 }
 

@@ -66,6 +66,29 @@ type node struct {
 
 	inode uint64
 	ctime stamp // time of the last change of the inode
+
+	parent, child, next *node // in the tree: the first of what it holds, and the next one beside it
+	halves              uint8 // which of cur and new it holds
+}
+
+// A directory that holds both is a mailbox.
+const (
+	halfCur = 1 << iota
+	halfNew
+	bothHalves = halfCur | halfNew
+)
+
+// holds notes what lies in a directory.
+func (n *node) holds(child *node) {
+	child.next, n.child = n.child, child
+	if child.kind == 'd' {
+		switch nameOf(child.at) {
+		case "cur":
+			n.halves |= halfCur
+		case "new":
+			n.halves |= halfNew
+		}
+	}
 }
 
 // readTree parses the output of treeScript: the clock of the host, then what each gets.

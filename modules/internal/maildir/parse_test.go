@@ -135,7 +135,8 @@ func FuzzTree(f *testing.F) {
 	f.Add(realListing(f, treeScript(false), "", seedTree(f)))
 	f.Add([]byte("1\nd 700 0 0 1 -1.5 1.0 1 ./a\x00\x00f 600 0 0 1 1.0 1.0 1 ./a/../b\x00\x00"))
 	f.Fuzz(func(t *testing.T, listing []byte) {
-		b := treeBuilder{tree: newTree(), choose: &selection{}, mapping: func(p string) string { return p }, seen: map[string]byte{}}
+		found := newTree()
+		b := treeBuilder{tree: found, choose: &selection{}, mapping: func(p string) string { return p }, last: found.root}
 		if _, err := readTree(bufio.NewReaderSize(bytes.NewReader(listing), 4096), b.add); err != nil {
 			return
 		}
@@ -144,9 +145,12 @@ func FuzzTree(f *testing.F) {
 			if !filepath.IsLocal(path) || filepath.Clean(path) != path {
 				t.Errorf("%q leads out", path)
 			}
-			if dir := dirOf(path); dir != "" && b.seen[dir] != 'd' {
+			if dir := found.node(dirOf(path)); dir == nil || dir.kind != 'd' {
 				t.Errorf("%q lies in no directory", path)
 			}
+		}
+		if len(found.order) != len(found.nodes) {
+			t.Errorf("%d of %d nodes are in the order", len(found.order), len(found.nodes))
 		}
 		_ = b.hidden()
 	})

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,18 +43,17 @@ type Record struct {
 	Time     time.Time `json:"time"`
 	Messages int64     `json:"messages"`
 	Bytes    int64     `json:"bytes"`
-	Digest   string    `json:"digest"` // SHA-256 of the manifest's text, in hex
+	Digest   string    `json:"digest"` // SHA-256 of what the sums of all accounts come to, in hex
 }
 
-const recordVersion = 1
+const recordVersion = 2
 
 // manifest stands for all messages of a source at a final pass: a sum for each account. Late passes go by it.
 type manifest struct {
 	Record
 	id       string
-	sections map[string]*sum
-	text     []byte
-	differ   bool // from what the target holds
+	sections map[string][]*sum // by home: the sums of its mailboxes
+	differ   bool              // from what the target holds
 }
 
 const manifestTitle = "runner maildir manifest 1\n"
@@ -62,16 +62,11 @@ func newManifest(from side, now time.Time) *manifest {
 	return &manifest{
 		Record:   Record{Version: recordVersion, From: from.view.Name(), Path: from.root, Time: now.UTC().Truncate(time.Second)},
 		id:       recordID(from),
-		sections: map[string]*sum{},
+		sections: map[string][]*sum{},
 	}
 }
 
-func (m *manifest) section(home string) *sum {
-	if m.sections[home] == nil {
-		m.sections[home] = &sum{}
-	}
-	return m.sections[home]
-}
+func (m *manifest) add(home string, s *sum) { m.sections[home] = append(m.sections[home], s) }
 
 // finish compares the manifest with what the target has on record. What that says of accounts that the pass was not about stays.
 func (m *manifest) finish(ctx context.Context, to side, choose *selection) error {
@@ -84,35 +79,39 @@ func (m *manifest) finish(ctx context.Context, to side, choose *selection) error
 		if err != nil {
 			return err
 		}
-		for home, s := range sections {
+		for home, list := range sections {
 			if !choose.takes(home) {
-				m.sections[home] = s
+				m.sections[home] = list
 			}
 		}
 	}
-	m.encode()
+	for _, list := range m.sections {
+		for _, s := range list {
+			m.Messages += s.count
+			m.Bytes += s.bytes
+		}
+	}
+	m.Digest = digestOf(m.sections)
 	m.differ = old == nil || old.Digest != m.Digest
 	return nil
 }
 
-func (m *manifest) encode() {
-	homes := make([]string, 0, len(m.sections))
-	for h := range m.sections {
-		homes = append(homes, h)
-	}
-	slices.Sort(homes)
+// digestOf stands for the content of a manifest, and does not depend on the order of mailboxes and messages.
+func digestOf(sections map[string][]*sum) string {
 	var b []byte
-	for _, h := range homes {
-		s := m.sections[h]
-		slices.Sort(s.hashes)
-		b = s.encode(appendText(b, h))
-		m.Messages += s.count
-		m.Bytes += s.bytes
+	for _, home := range slices.Sorted(maps.Keys(sections)) {
+		b = appendTotals(appendText(b, home), sections[home])
 	}
 	digest := sha256.Sum256(b)
-	m.Digest = hex.EncodeToString(digest[:])
-	m.text = seal(manifestTitle, b)
-	m.sections = nil
+	return hex.EncodeToString(digest[:])
+}
+
+func (m *manifest) encode() []byte {
+	var b []byte
+	for _, home := range slices.Sorted(maps.Keys(m.sections)) {
+		b = encodeSums(appendText(b, home), m.sections[home])
+	}
+	return seal(manifestTitle, b)
 }
 
 // due says that the manifest has to be written.
@@ -124,7 +123,7 @@ func (m *manifest) save(ctx context.Context, h *host.Host, root string) error {
 		return err
 	}
 	name := recordDir(root) + "/final-" + m.id
-	if err := h.WriteFile(ctx, name+".list", m.text, host.Attr{Mode: 0o600, UID: -1, GID: -1}); err != nil {
+	if err := h.WriteFile(ctx, name+".list", m.encode(), host.Attr{Mode: 0o600, UID: -1, GID: -1}); err != nil {
 		return err
 	}
 	// A new final pass begins a new time after it.
@@ -135,22 +134,21 @@ func (m *manifest) save(ctx context.Context, h *host.Host, root string) error {
 }
 
 // readManifest reads the sections of a manifest.
-func readManifest(ctx context.Context, holder side, id string, r *Record) (map[string]*sum, error) {
+func readManifest(ctx context.Context, holder side, id string, r *Record) (map[string][]*sum, error) {
 	name := recordDir(holder.root) + "/final-" + id + ".list"
 	text, err := readAll(ctx, holder.view, name)
 	if err == nil {
 		text, err = unseal(manifestTitle, text)
 	}
-	digest := sha256.Sum256(text)
-	if err == nil && hex.EncodeToString(digest[:]) != r.Digest {
-		err = errors.New("it is not the one that its record speaks of")
-	}
-	sections := map[string]*sum{}
+	sections := map[string][]*sum{}
 	d := decoder{rest: text}
 	for err == nil && len(d.rest) > 0 {
 		home := d.text()
-		sections[home] = d.sum()
+		sections[home] = []*sum{d.sum()}
 		err = d.err
+	}
+	if err == nil && digestOf(sections) != r.Digest {
+		err = errors.New("it is not the one that its record speaks of")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s on %s: %w; without it nobody knows which messages the final pass had", name, holder.view.Name(), err)
@@ -239,8 +237,12 @@ func lookKnown(ctx context.Context, o *Options, from, to side) (*known, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range sections {
-		k.hashes = append(k.hashes, s.hashes...)
+	for _, list := range sections {
+		for _, s := range list {
+			for b := s.hashes; len(b) > 0; b = b[8:] {
+				k.hashes = append(k.hashes, binary.BigEndian.Uint64(b))
+			}
+		}
 	}
 	if err := k.readLate(ctx, to, recordID(from)); err != nil {
 		return nil, err

@@ -27,8 +27,6 @@ func (s *selection) starts() []string {
 	return slices.Compact(list)
 }
 
-func (s *selection) isStart(path string) bool { return slices.Contains(s.domains, path) }
-
 // takes says whether a path of the host is part of the selection. Domains are directories and compared as such; what
 // they hold besides directories of users is left out as soon as users are named.
 func (s *selection) takes(p string) bool {

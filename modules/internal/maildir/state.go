@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,12 +98,12 @@ func (s *state) save() error {
 		return err
 	}
 	b := binary.AppendVarint(binary.AppendVarint(nil, int64(s.owner.uid)), int64(s.owner.gid))
-	paths := make([]string, 0, len(s.entries))
-	for p := range s.entries {
-		paths = append(paths, p)
+	size := 0
+	for p, e := range s.entries {
+		size += len(p) + len(e.sum.hashes) + 200
 	}
-	slices.Sort(paths)
-	for _, p := range paths {
+	b = slices.Grow(b, size)
+	for _, p := range slices.Sorted(maps.Keys(s.entries)) {
 		e := s.entries[p]
 		b = appendText(b, p)
 		for _, l := range e.dirs {

@@ -14,7 +14,7 @@ import (
 type sum struct {
 	count, bytes int64
 	digest       [2]uint64
-	hashes       []uint64
+	hashes       []byte // 8 bytes each, as binary.BigEndian has them
 }
 
 // add takes in a message. Digests are added up, so that neither sorting nor a second look is needed.
@@ -30,31 +30,40 @@ func (s *sum) add(path, home string, r *row, t *table, buf []byte) []byte {
 	s.digest[0] += binary.BigEndian.Uint64(d[:])
 	s.digest[1] += binary.BigEndian.Uint64(d[8:])
 	b = append(append(append(b[:0], home...), 0), name[:r.stem]...)
-	s.hashes = append(s.hashes, hashBase(b))
+	s.hashes = binary.BigEndian.AppendUint64(s.hashes, hashBase(b))
 	return b
 }
 
-func (s *sum) join(t *sum) {
-	s.count += t.count
-	s.bytes += t.bytes
-	s.digest[0] += t.digest[0]
-	s.digest[1] += t.digest[1]
-	s.hashes = append(s.hashes, t.hashes...)
-}
+func (s *sum) encode(b []byte) []byte { return encodeSums(b, []*sum{s}) }
 
-func (s *sum) encode(b []byte) []byte {
-	b = binary.AppendVarint(b, s.count)
-	b = binary.AppendVarint(b, s.bytes)
-	b = binary.BigEndian.AppendUint64(b, s.digest[0])
-	b = binary.BigEndian.AppendUint64(b, s.digest[1])
-	b = binary.AppendUvarint(b, uint64(len(s.hashes)))
-	for _, h := range s.hashes {
-		b = binary.BigEndian.AppendUint64(b, h)
+// encodeSums writes several sums as the one that they come to.
+func encodeSums(b []byte, list []*sum) []byte {
+	b = appendTotals(b, list)
+	size := 0
+	for _, s := range list {
+		size += len(s.hashes)
+	}
+	b = binary.AppendUvarint(slices.Grow(b, size+binary.MaxVarintLen64), uint64(size/8))
+	for _, s := range list {
+		b = append(b, s.hashes...)
 	}
 	return b
 }
 
-// decoder reads what encode and its like wrote. After a failure every read gives zero.
+// appendTotals writes what several sums come to, without their hashes.
+func appendTotals(b []byte, list []*sum) []byte {
+	var all sum
+	for _, s := range list {
+		all.count += s.count
+		all.bytes += s.bytes
+		all.digest[0] += s.digest[0]
+		all.digest[1] += s.digest[1]
+	}
+	b = binary.AppendVarint(binary.AppendVarint(b, all.count), all.bytes)
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, all.digest[0]), all.digest[1])
+}
+
+// decoder reads what encode and its like wrote; sums share its memory. After a failure every read gives zero.
 type decoder struct {
 	rest []byte
 	err  error
@@ -109,11 +118,8 @@ func (d *decoder) stamp() stamp {
 
 func (d *decoder) sum() *sum {
 	s := &sum{count: d.varint(), bytes: d.varint(), digest: [2]uint64{d.word(), d.word()}}
-	n := d.length(8)
-	s.hashes = make([]uint64, n)
-	for i := range s.hashes {
-		s.hashes[i] = d.word()
-	}
+	n := 8 * d.length(8)
+	s.hashes, d.rest = d.rest[:n:n], d.rest[n:]
 	return s
 }
 

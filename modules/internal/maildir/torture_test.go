@@ -136,6 +136,24 @@ func TestHardLinks(t *testing.T) {
 	})
 }
 
+// TestMovedBesideAnotherAccount moves a message between two folders of an account. The name of another account sorts between those of
+// the two.
+func TestMovedBesideAnotherAccount(t *testing.T) {
+	eachWriter(t, func(t *testing.T, w *world) {
+		inbox := makeBox(t, w.src, "example.org/john")
+		sent := makeBox(t, inbox, ".Sent")
+		makeBox(t, w.src, "example.org/john-x")
+		write(t, filepath.Join(inbox, "cur", "1.a:2,S"), "moves", epoch)
+		w.pass(Warm)
+		must(t, os.Rename(filepath.Join(inbox, "cur", "1.a:2,S"), filepath.Join(sent, "cur", "1.a:2,S")))
+		p, d := w.pass(Final)
+		if d.Copied != 0 || p.Counts.Rename != 1 || p.Counts.Quarantine != 0 {
+			t.Errorf("copied %d, %+v", d.Copied, p.Counts)
+		}
+		w.final()
+	})
+}
+
 // TestFolderRenamed renames a folder between two passes: its messages are renamed on the target, not sent.
 func TestFolderRenamed(t *testing.T) {
 	eachWriter(t, func(t *testing.T, w *world) {

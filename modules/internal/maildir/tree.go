@@ -25,8 +25,9 @@ type mailbox struct {
 // tree is one side without its messages.
 type tree struct {
 	nodes map[string]*node // by path as the target names it
-	order []*node          // sorted by path
-	boxes []*mailbox       // sorted by path
+	root  *node            // not among them
+	order []*node          // every directory before what it holds, which is sorted by name
+	boxes []*mailbox       // in the same order
 	homes map[string]bool
 	ways  map[string]bool // directories that lead to homes
 	plain map[string]bool // directories that hold cur and new and are no mailboxes all the same
@@ -34,7 +35,7 @@ type tree struct {
 }
 
 func newTree() *tree {
-	return &tree{nodes: map[string]*node{}, homes: map[string]bool{}, plain: map[string]bool{}, ways: map[string]bool{}}
+	return &tree{nodes: map[string]*node{}, root: &node{kind: 'd'}, homes: map[string]bool{}, plain: map[string]bool{}, ways: map[string]bool{}}
 }
 
 // side is where a tree is: a host and a directory of it.
@@ -58,7 +59,7 @@ func lookTree(ctx context.Context, s side, stall time.Duration, choose *selectio
 		return nil, fmt.Errorf("cannot list the mailboxes of %s: it is no directory", s)
 	}
 	t := newTree()
-	b := treeBuilder{tree: t, side: s, choose: choose, mapping: mapping, seen: map[string]byte{}}
+	b := treeBuilder{tree: t, side: s, choose: choose, mapping: mapping, last: t.root}
 	if err := b.read(ctx, stall, choose.starts(), false); err != nil {
 		return nil, err
 	}
@@ -84,7 +85,8 @@ type treeBuilder struct {
 	side    side
 	choose  *selection
 	mapping func(string) string
-	seen    map[string]byte // kind of every path on the host that was listed
+	last    *node           // directory of what was listed last: it mostly is that of what comes next
+	slab    []node          // room for further nodes
 	entered map[string]bool // directories called cur, new or tmp that turned out to be no part of a mailbox
 }
 
@@ -148,24 +150,38 @@ func (b *treeBuilder) add(n node) error {
 	if n.path == "" {
 		return nil // the root itself
 	}
-	if _, twice := b.seen[n.at]; twice {
-		return fmt.Errorf("the listing holds %q twice", clip(n.at))
-	}
-	parent := dirOf(n.at)
-	if kind, ok := b.seen[parent]; parent != "" && !b.choose.isStart(n.at) && (!ok || kind != 'd') {
-		return fmt.Errorf("the listing holds %q, whose directory it does not hold", clip(n.at))
-	}
-	b.seen[n.at] = n.kind
 	if !b.choose.takes(n.at) || (n.kind != 'd' && isCache(nameOf(n.at))) {
 		return nil
 	}
 	n.path = b.mapping(n.at)
-	if other, ok := b.tree.nodes[n.path]; ok {
+	if other, ok := b.tree.nodes[n.path]; ok && other.at == n.at {
+		return fmt.Errorf("the listing holds %q twice", clip(n.at))
+	} else if ok {
 		return fmt.Errorf("the directories %q and %q would be one on the target: merge or rename one of them", clip(other.at), clip(n.at))
 	}
-	kept := n
-	b.tree.nodes[n.path] = &kept
+	if dir := dirOf(n.path); dir != b.last.path {
+		if b.last = b.tree.node(dir); b.last == nil || b.last.kind != 'd' {
+			b.last = b.tree.root
+			return fmt.Errorf("the listing holds %q, whose directory it does not hold", clip(n.at))
+		}
+	}
+	if len(b.slab) == 0 {
+		b.slab = make([]node, 256)
+	}
+	kept := &b.slab[0]
+	*kept, b.slab = n, b.slab[1:]
+	kept.parent = b.last
+	b.tree.nodes[n.path] = kept
+	b.last.holds(kept)
 	return nil
+}
+
+// node is what lies under a path, the root under ""; nil if nothing does.
+func (t *tree) node(path string) *node {
+	if path == "" {
+		return t.root
+	}
+	return t.nodes[path]
 }
 
 // hidden are directories called cur, new or tmp that were not entered and do not belong to a mailbox: the home of a user
@@ -215,27 +231,14 @@ cd "$1/$2" && exec find ./cur ./new -mindepth 1 -maxdepth 1 -type d -print0`, b.
 }
 
 func (t *tree) isMailbox(path string) bool {
-	if t.plain[path] {
-		return false
-	}
-	cur, new := t.nodes[join(path, "cur")], t.nodes[join(path, "new")]
-	return cur != nil && new != nil && cur.kind == 'd' && new.kind == 'd'
+	n := t.node(path)
+	return n != nil && n.halves == bothHalves && !t.plain[path]
 }
 
 // finish sorts the nodes and finds the mailboxes and their homes.
 func (t *tree) finish() {
-	for _, n := range t.nodes {
-		t.order = append(t.order, n)
-	}
-	slices.SortFunc(t.order, func(a, b *node) int { return strings.Compare(a.path, b.path) })
-	if t.isMailbox("") {
-		t.boxes = append(t.boxes, &mailbox{})
-	}
-	for _, n := range t.order {
-		if n.kind == 'd' && t.isMailbox(n.path) {
-			t.boxes = append(t.boxes, &mailbox{path: n.path, at: n.at})
-		}
-	}
+	t.order = make([]*node, 0, len(t.nodes))
+	t.sorted(t.root)
 	for _, m := range t.boxes {
 		m.top = t.outermost(m.path)
 		m.home = homeOf(m.top)
@@ -246,13 +249,33 @@ func (t *tree) finish() {
 	}
 }
 
+// sorted appends what lies below a directory. It keeps a list of its own of what is to be done: a hostile host can make directories
+// as deep as paths are long.
+func (t *tree) sorted(root *node) {
+	todo := []*node{root}
+	for len(todo) > 0 {
+		n := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if n != root {
+			t.order = append(t.order, n)
+		}
+		if n.halves == bothHalves && !t.plain[n.path] {
+			t.boxes = append(t.boxes, &mailbox{path: n.path, at: n.at})
+		}
+		start := len(todo)
+		for child := n.child; child != nil; child = child.next {
+			todo = append(todo, child)
+		}
+		slices.SortFunc(todo[start:], func(a, b *node) int { return strings.Compare(b.path, a.path) })
+	}
+}
+
 // outermost is the mailbox nearest to the root that path is or lies in.
 func (t *tree) outermost(path string) string {
 	top := path
-	for p := path; p != ""; {
-		p = dirOf(p)
-		if t.isMailbox(p) {
-			top = p
+	for n := t.node(path).parent; n != nil; n = n.parent {
+		if n.halves == bothHalves && !t.plain[n.path] {
+			top = n.path
 		}
 	}
 	return top

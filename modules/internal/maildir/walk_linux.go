@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -141,4 +142,11 @@ func openBeneath(root int, dir string) (int, error) {
 		at = next
 	}
 	return at, err
+}
+
+// sameDevice says whether two files lie on one file system.
+func sameDevice(a, b fs.FileInfo) bool {
+	x, isUnix := a.Sys().(*syscall.Stat_t)
+	y, _ := b.Sys().(*syscall.Stat_t)
+	return isUnix && x.Dev == y.Dev
 }

@@ -2,7 +2,10 @@
 
 package maildir
 
-import "errors"
+import (
+	"errors"
+	"io/fs"
+)
 
 // directSupported says that this system has a writer that makes system calls.
 const directSupported = false
@@ -25,3 +28,5 @@ func (*walker) stat(string) (node, error) { panic("no walker was opened") }
 func (*walker) directory(string, func(string, *node, uint64) error) (gone, err error) {
 	panic("no walker was opened")
 }
+
+func sameDevice(fs.FileInfo, fs.FileInfo) bool { return false }
