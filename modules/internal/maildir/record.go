@@ -107,11 +107,19 @@ func digestOf(sections map[string][]*sum) string {
 }
 
 func (m *manifest) encode() []byte {
-	var b []byte
-	for _, home := range slices.Sorted(maps.Keys(m.sections)) {
-		b = encodeSums(appendText(b, home), m.sections[home])
+	size := 0
+	for home, list := range m.sections {
+		size += len(home) + 64
+		for _, s := range list {
+			size += len(s.hashes)
+		}
 	}
-	return seal(manifestTitle, b)
+	return seal(manifestTitle, size, func(b []byte) []byte {
+		for _, home := range slices.Sorted(maps.Keys(m.sections)) {
+			b = encodeSums(appendText(b, home), m.sections[home])
+		}
+		return b
+	})
 }
 
 // due says that the manifest has to be written.

@@ -97,26 +97,11 @@ func (s *state) save() error {
 	if err := os.MkdirAll(filepath.Dir(s.file), 0o700); err != nil {
 		return err
 	}
-	b := binary.AppendVarint(binary.AppendVarint(nil, int64(s.owner.uid)), int64(s.owner.gid))
-	size := 0
-	for p, e := range s.entries {
-		size += len(p) + len(e.sum.hashes) + 200
-	}
-	b = slices.Grow(b, size)
-	for _, p := range slices.Sorted(maps.Keys(s.entries)) {
-		e := s.entries[p]
-		b = appendText(b, p)
-		for _, l := range e.dirs {
-			b = binary.BigEndian.AppendUint64(b, l.inode)
-			b = appendStamp(appendStamp(b, l.mtime), l.ctime)
-		}
-		b = e.sum.encode(binary.AppendVarint(b, e.held))
-	}
 	f, err := os.CreateTemp(filepath.Dir(s.file), ".state-")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(seal(stateTitle, b))
+	_, err = f.Write(s.encode())
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), s.file)
 	}
@@ -124,6 +109,26 @@ func (s *state) save() error {
 		_ = os.Remove(f.Name())
 	}
 	return err
+}
+
+func (s *state) encode() []byte {
+	size := 0
+	for path, e := range s.entries {
+		size += len(path) + len(e.sum.hashes) + 200
+	}
+	return seal(stateTitle, size, func(b []byte) []byte {
+		b = binary.AppendVarint(binary.AppendVarint(b, int64(s.owner.uid)), int64(s.owner.gid))
+		for _, path := range slices.Sorted(maps.Keys(s.entries)) {
+			e := s.entries[path]
+			b = appendText(b, path)
+			for _, l := range e.dirs {
+				b = binary.BigEndian.AppendUint64(b, l.inode)
+				b = appendStamp(appendStamp(b, l.mtime), l.ctime)
+			}
+			b = e.sum.encode(binary.AppendVarint(b, e.held))
+		}
+		return b
+	})
 }
 
 // looks are the four directories of a mailbox as the trees show them, and whether it is on both sides.

@@ -191,7 +191,7 @@ func TestStateDamaged(t *testing.T) {
 	flipped[len(flipped)/2] ^= 1
 	for name, text := range map[string][]byte{
 		"empty": {}, "cut": good[:len(good)/2], "flipped": flipped, "words": []byte("no state"), "another version": []byte(strings.Replace(string(good), "state 1", "state 2", 1)),
-		"title only": []byte(stateTitle), "sealed rubbish": seal(stateTitle, []byte("\x02\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")),
+		"title only": []byte(stateTitle), "sealed rubbish": sealed("\x02\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			must(t, os.WriteFile(files[0], text, 0o600))
@@ -243,7 +243,7 @@ func FuzzState(f *testing.F) {
 	f.Add([]byte("\x00\x00"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		file := filepath.Join(t.TempDir(), "state")
-		must(t, os.WriteFile(file, seal(stateTitle, content), 0o600))
+		must(t, os.WriteFile(file, sealed(string(content)), 0o600))
 		s := loadState(file, ids{})
 		for path, e := range s.entries {
 			if e.sum == nil || path != strings.Clone(path) {
@@ -251,4 +251,8 @@ func FuzzState(f *testing.F) {
 			}
 		}
 	})
+}
+
+func sealed(content string) []byte {
+	return seal(stateTitle, 0, func(b []byte) []byte { return append(b, content...) })
 }

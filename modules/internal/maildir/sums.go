@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // sum stands for the messages of a mailbox or of an account of the source: how many, a digest that does not depend on
@@ -43,7 +42,7 @@ func encodeSums(b []byte, list []*sum) []byte {
 	for _, s := range list {
 		size += len(s.hashes)
 	}
-	b = binary.AppendUvarint(slices.Grow(b, size+binary.MaxVarintLen64), uint64(size/8))
+	b = binary.AppendUvarint(b, uint64(size/8))
 	for _, s := range list {
 		b = append(b, s.hashes...)
 	}
@@ -127,10 +126,14 @@ func appendStamp(b []byte, s stamp) []byte {
 	return binary.AppendVarint(binary.AppendVarint(b, s.sec), int64(s.nsec))
 }
 
-// seal puts a first line and a SHA-256 around a content, and open takes them off.
-func seal(title string, content []byte) []byte {
-	d := sha256.Sum256(content)
-	return slices.Concat([]byte(title), d[:], content)
+// seal puts a first line and a SHA-256 around a content of about size bytes, which write appends; unseal takes them off.
+func seal(title string, size int, write func([]byte) []byte) []byte {
+	start := len(title) + sha256.Size
+	b := append(make([]byte, 0, start+size), title...)
+	b = write(b[:start])
+	d := sha256.Sum256(b[start:])
+	copy(b[len(title):], d[:])
+	return b
 }
 
 func unseal(title string, b []byte) ([]byte, error) {
