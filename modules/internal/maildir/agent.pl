@@ -94,9 +94,26 @@ sub putaside { my $path = shift;
   makepath(parent("$quarantine/$path")) && rename($path, "$quarantine/$path") or return failed($path, $!);
   return 1; }
 
+# A directory takes the place of another that is empty, and of no other.
+sub moveall { my ($from, $to) = @_;
+  way($to) or return failed($to, $!);
+  return 1 if rename $from, $to;
+  delete $dirs{$to};
+  opendir(my $d, $from) or return failed($from, $!);
+  for my $name (readdir $d) {
+    next if $name eq '.' || $name eq '..';
+    move("$from/$name", "$to/$name") or return 0;
+  }
+  return rmdir($from) || failed($from, $!); }
+
 my %do = (
   F => sub { my ($name, $size, $mode, $time) = @_; store($name, $size, $mode, $time) },
   R => sub { my ($from, $to) = @_; way($from) or return failed($from, $!); move($from, $to) },
+  N => sub { my ($path, $like) = @_;
+    way("$like/x") or return failed($like, $!);
+    my @st = lstat $like or return failed($like, $!);
+    mkdir($path, 0700) && chown($st[4], $st[5], $path) && chmod($st[2] & 07777, $path) or failed($path, $!) },
+  T => sub { moveall(@_) },
   M => sub { my ($path, $mode) = @_;
     way($path) or return failed($path, $!);
     mkdir($path, 0700) || $! == 17 or return failed($path, $!);

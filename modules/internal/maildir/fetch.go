@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -62,11 +61,17 @@ func (f *fetcher) batch(ctx context.Context, w writer, items []work) (brought []
 		return nil, err
 	}
 	defer s.close()
+	at := f.stageAt(items)
+	for _, d := range at.dirs {
+		if err := w.stageDir(d.name, d.to); err != nil {
+			return nil, err
+		}
+	}
 	in, started := f.rate.reader(ctx, s), time.Now()
 	if packed {
 		in = unpack(in)
 	}
-	came, bytes, err := f.receive(in, w, items)
+	came, bytes, err := f.receive(in, w, items, at)
 	f.compress.took(packed, bytes, time.Since(started))
 	if err != nil {
 		// A tar that was ended says more than its truncated output.
@@ -80,7 +85,7 @@ func (f *fetcher) batch(ctx context.Context, w writer, items []work) (brought []
 	if err := f.judge(s, s.wait(), items, came); err != nil {
 		return nil, err
 	}
-	return f.settle(w, items, came)
+	return f.settle(w, items, came, at)
 }
 
 func (f *fetcher) refuse(format string, args ...any) error {
@@ -89,9 +94,9 @@ func (f *fetcher) refuse(format string, args ...any) error {
 
 // receive reads the tar stream. Nothing in it is trusted: only regular files are taken, only those asked for, in the
 // order in which they were asked for, and only of the size that the listing said.
-func (f *fetcher) receive(s io.Reader, w writer, items []work) (came []bool, bytes int64, err error) {
+func (f *fetcher) receive(s io.Reader, w writer, items []work, at *staged) (came []bool, bytes int64, err error) {
 	came = make([]bool, len(items))
-	r := tar.NewReader(bufio.NewReaderSize(s, 256<<10))
+	r := tar.NewReader(bufio.NewReaderSize(s, 4<<10)) // for the headers; what is longer is read past it
 	next := 0
 	for {
 		h, err := r.Next()
@@ -112,7 +117,7 @@ func (f *fetcher) receive(s io.Reader, w writer, items []work) (came []bool, byt
 			return nil, 0, f.refuse("%q was not asked for", clip(h.Name))
 		}
 		next = i + 1
-		if err := f.take(w, i, &items[i], h, r); err != nil {
+		if err := f.take(w, at.names[i], &items[i], h, r); err != nil {
 			return nil, 0, err
 		}
 		came[i] = true
@@ -120,7 +125,7 @@ func (f *fetcher) receive(s io.Reader, w writer, items []work) (came []bool, byt
 	}
 }
 
-func (f *fetcher) take(w writer, i int, item *work, h *tar.Header, body io.Reader) error {
+func (f *fetcher) take(w writer, name string, item *work, h *tar.Header, body io.Reader) error {
 	if h.Typeflag != tar.TypeReg {
 		return f.refuse("%q is no regular file (type %q)", clip(h.Name), string(h.Typeflag))
 	}
@@ -131,7 +136,7 @@ func (f *fetcher) take(w writer, i int, item *work, h *tar.Header, body io.Reade
 		}
 		size, when = h.Size, provisional
 	}
-	if err := w.stage(strconv.Itoa(i), body, size, item.mode, when); err != nil {
+	if err := w.stage(name, body, size, item.mode, when); err != nil {
 		return err
 	}
 	f.bytes.Add(size)
@@ -189,21 +194,29 @@ func (f *fetcher) tarError(s *stream, ended error) error {
 }
 
 // settle gives the staged files their places, after they are safe on the disk.
-func (f *fetcher) settle(w writer, items []work, came []bool) ([]work, error) {
+func (f *fetcher) settle(w writer, items []work, came []bool, at *staged) ([]work, error) {
 	if err := w.sync(); err != nil {
 		return nil, err
 	}
 	if err := w.flush(); err != nil {
 		return nil, err
 	}
+	for _, d := range at.dirs {
+		if err := w.commitDir(d.name, d.to); err != nil {
+			return nil, err
+		}
+	}
 	brought := items[:0:0]
 	for i := range items {
-		if came[i] {
-			if err := w.commit(strconv.Itoa(i), items[i].to); err != nil {
+		if !came[i] {
+			continue
+		}
+		if !at.together[i] {
+			if err := w.commit(at.names[i], items[i].to); err != nil {
 				return nil, err
 			}
-			brought = append(brought, items[i])
 		}
+		brought = append(brought, items[i])
 	}
 	// Only now is it known that they are there; a late pass must not take a message for brought that is not.
 	if err := w.flush(); err != nil {

@@ -190,6 +190,8 @@ func (s *sink) stage(name string, body io.Reader, size int64, _ uint32, _ stamp)
 	return err
 }
 func (s *sink) commit(string, string) error { return nil }
+func (s *sink) stageDir(_, _ string) error  { return nil }
+func (s *sink) commitDir(_, _ string) error { return nil }
 func (s *sink) do(work) error               { return nil }
 func (s *sink) sync() error                 { return nil }
 func (s *sink) flush() error                { return nil }
@@ -214,7 +216,7 @@ func FuzzTar(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s := &sink{}
 		fetch := &fetcher{o: &Options{Mode: Warm}, from: side{(&machine{name: "old"}).host().View, "/x"}}
-		came, _, err := fetch.receive(bytes.NewReader(data), s, items)
+		came, _, err := fetch.receive(bytes.NewReader(data), s, items, fetch.stageAt(items))
 		var want int64
 		last := -1
 		for _, name := range s.staged {

@@ -14,6 +14,10 @@ type writer interface {
 	stage(name string, body io.Reader, size int64, mode uint32, t stamp) error
 	// commit gives a staged file its place, replacing what is there.
 	commit(name, to string) error
+	// stageDir makes a directory aside in which files can be staged that go to one directory; it gets the owner and mode of that.
+	stageDir(name, to string) error
+	// commitDir gives the files staged in a directory their places: all at once where the one that they go to is empty.
+	commitDir(name, to string) error
 	// do does a piece of work other than copying.
 	do(w work) error
 	// sync makes what was written so far survive a loss of power.

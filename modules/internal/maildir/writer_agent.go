@@ -170,6 +170,10 @@ func (w *agentWriter) stage(name string, body io.Reader, size int64, mode uint32
 
 func (w *agentWriter) commit(name, to string) error { return w.send('R', w.dir+"/"+name, to) }
 
+func (w *agentWriter) stageDir(name, to string) error { return w.send('N', w.dir+"/"+name, to) }
+
+func (w *agentWriter) commitDir(name, to string) error { return w.send('T', w.dir+"/"+name, to) }
+
 func (w *agentWriter) do(job work) error {
 	mode, sec := strconv.Itoa(int(job.mode)), strconv.FormatInt(job.time.sec, 10)
 	switch job.kind {

@@ -138,46 +138,6 @@ func setTime(dir int, name string, t stamp) error {
 	return unix.UtimesNanoAt(dir, name, []unix.Timespec{spec, spec}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
-func (w *localWriter) commit(name, to string) error {
-	dir, err := w.dir(dirOf(to))
-	if err != nil {
-		return w.fail(to, err)
-	}
-	err = unix.Renameat(w.staging, name, dir, nameOf(to))
-	if errors.Is(err, unix.EXDEV) {
-		err = w.commitAcross(name, dir, nameOf(to))
-	}
-	if err != nil {
-		return w.fail(to, err)
-	}
-	return nil
-}
-
-// commitAcross brings a staged file to another file system mounted below the root: a second copy beside the place, then a rename.
-func (w *localWriter) commitAcross(name string, dir int, to string) error {
-	from, err := unix.Openat(w.staging, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	f := os.NewFile(uintptr(from), name)
-	defer f.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(from, &st); err != nil {
-		return err
-	}
-	aside := fmt.Sprintf("%saside-%d-%d", ownPrefix, os.Getpid(), w.serial)
-	w.serial++
-	err = w.create(dir, aside, f, st.Size, st.Mode&0o777, stamp{int64(st.Mtim.Sec), int32(st.Mtim.Nsec)})
-	if err == nil {
-		err = unix.Renameat(dir, aside, dir, to)
-	}
-	if err != nil {
-		_ = unix.Unlinkat(dir, aside, 0)
-		return err
-	}
-	return unix.Unlinkat(w.staging, name, 0)
-}
-
 func (w *localWriter) do(job work) error {
 	var err error
 	switch job.kind {
@@ -340,7 +300,11 @@ func (w *localWriter) sync() error {
 	return nil
 }
 
-func (w *localWriter) flush() error { return nil }
+// flush forgets the open directories: another writer may put others in their places.
+func (w *localWriter) flush() error {
+	w.closeDirs()
+	return nil
+}
 
 func (w *localWriter) lost() int { return w.missed }
 
