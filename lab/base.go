@@ -36,9 +36,9 @@ func (o Options) findMirrors() (mirrors, error) {
 	return m, nil
 }
 
-// base installs a Debian release.
-func (c *layers) base(ctx context.Context, suite string, m mirrors) (string, error) {
-	include := packagesOf(suite)
+// base installs a Debian release with what a kind of host needs.
+func (c *layers) base(ctx context.Context, h *Host, m mirrors) (string, error) {
+	suite, include := h.Suite, packagesOf(h)
 	return c.build(ctx, "base-"+suite+"-"+sum(suite, include, strings.Join(debootstrapOptions, "\n")), "base system "+suite,
 		func(ctx context.Context, dir string) error { return c.debootstrap(ctx, suite, include, m, dir) })
 }

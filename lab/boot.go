@@ -32,7 +32,7 @@ func (l *Lab) boot(ctx context.Context, h *Host, lower stack, fresh bool) error 
 		Argv: []string{"/sbin/init"}, Env: []string{"PATH=" + hostPath, "container=lab", "TERM=linux"},
 		Cgroup: cgroup, Systemd: h.Init == "systemd", Console: h.console(), PIDFile: h.pidFile(),
 	}
-	if h.Init == "knotd" {
+	if h.isDNS() {
 		spec.Argv = []string{"/usr/sbin/knotd", "-c", "/etc/knot/knot.conf"}
 	}
 	if fresh {
@@ -81,7 +81,7 @@ func (l *Lab) identity(h *Host, lower stack, upper string) error {
 		id := sha256.Sum256([]byte(l.Options.Name + " " + h.Hostname))
 		files = append(files, file{"/etc/machine-id", hex.EncodeToString(id[:16]) + "\n", 0o444, 0})
 	}
-	if h.Vmail != "" {
+	if !h.isDNS() {
 		keys, err := l.keyFiles(h)
 		if err != nil {
 			return err

@@ -14,7 +14,7 @@ import (
 	"text/template"
 )
 
-// image holds what makes a mail server of a bare Debian system: trees of files (common, then the host's own), and a script that
+// image holds what makes a server of a bare Debian system: trees of files (common, then the host's own), and a script that
 // runs as PID 1 of a container with them in place.
 //
 //go:embed image
@@ -25,14 +25,21 @@ var image embed.FS
 //go:embed image/seed.sh
 var seedScript string
 
-// packages of both servers; recommended ones are not installed.
-const packages = "openssh-server,sudo,rsync,mariadb-server,postfix,postfix-mysql,dovecot-core,dovecot-imapd,dovecot-lmtpd," +
-	"dovecot-managesieved,dovecot-sieve,dovecot-mysql,rsyslog,procps,iproute2,iputils-ping,less,cron,openssl"
+// packages of both mail servers, and of both web servers; recommended ones are not installed.
+const (
+	mailPackages = "openssh-server,sudo,rsync,mariadb-server,postfix,postfix-mysql,dovecot-core,dovecot-imapd,dovecot-lmtpd," +
+		"dovecot-managesieved,dovecot-sieve,dovecot-mysql,rsyslog,procps,iproute2,iputils-ping,less,cron,openssl"
+	webPackages = "openssh-server,sudo,mariadb-server,apache2,rsyslog,procps,iproute2,less,cron,openssl"
+)
 
-// packagesOf is what a Debian release is installed with as an old or a new server. The new one's system also carries the DNS
+// packagesOf is what a host's Debian release is installed with as an old or a new server. The new one's system also carries the DNS
 // server, which boots from it.
-func packagesOf(suite string) string {
-	if slices.Contains(OldSuites, suite) {
+func packagesOf(h *Host) string {
+	packages := mailPackages
+	if h.Shape == shapeWeb {
+		packages = webPackages
+	}
+	if slices.Contains(OldSuites, h.Suite) {
 		return "sysvinit-core,initscripts,sysv-rc,insserv," + packages
 	}
 	return "systemd-sysv,knot," + packages
@@ -45,7 +52,7 @@ type provision struct {
 	env    []string
 }
 
-// provisionOf puts together the image of a mail host.
+// provisionOf puts together the image of a host.
 func provisionOf(h *Host) (*provision, error) {
 	kind := "new"
 	if h.Init == "sysvinit" {
@@ -53,18 +60,28 @@ func provisionOf(h *Host) (*provision, error) {
 	}
 	p := &provision{files: map[string][]byte{}, script: "/provision/" + kind + ".sh"}
 	values := map[string]string{
-		"FQDN": h.Hostname, "MailuserPassword": mailuserPassword, "MaintPassword": maintPassword,
+		"FQDN": h.Hostname, "MailuserPassword": mailuserPassword, "MaintPassword": maintPassword, "ShopPassword": shopPassword,
 	}
 	for _, tree := range []string{"common", kind, kind + "-" + h.Suite, kind + "-" + h.Shape} {
 		if err := p.add(path.Join("image", tree), values); err != nil {
 			return nil, err
 		}
 	}
+	if h.Shape == shapeWeb {
+		maps.DeleteFunc(p.files, func(name string, _ []byte) bool {
+			return strings.HasPrefix(name, "/etc/postfix/") || strings.HasPrefix(name, "/etc/dovecot/") || name == "/etc/mysql/mailserver.sql"
+		})
+	}
 	if h.Suite == "trixie" {
 		// Dovecot 2.4 has the queries in dovecot.conf.
 		delete(p.files, "/etc/dovecot/dovecot-sql.conf.ext")
 	}
-	for _, name := range []string{"common.sh", kind + ".sh"} {
+	scripts := []string{"common.sh", kind + ".sh"}
+	if h.Shape == shapeWeb {
+		scripts = []string{"common.sh", "web.sh"}
+		p.script = "/provision/web.sh"
+	}
+	for _, name := range scripts {
 		b, err := image.ReadFile("image/" + name)
 		if err != nil {
 			return nil, err
@@ -74,6 +91,7 @@ func provisionOf(h *Host) (*provision, error) {
 	p.env = []string{
 		"PATH=" + hostPath, "HOME=/root", "LAB_FQDN=" + h.Hostname, "LAB_SHAPE=" + h.Shape, "LAB_VMAIL=" + h.Vmail, "LAB_ADMIN_PASSWORD=" + sudoPassword,
 		"LAB_MAILUSER_PASSWORD=" + mailuserPassword, "LAB_MAINT_PASSWORD=" + maintPassword, "LAB_DB_ROOT_PASSWORD=" + dbRootPassword,
+		"LAB_KIND=" + kind,
 	}
 	return p, nil
 }

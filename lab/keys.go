@@ -49,7 +49,7 @@ func (l *Lab) makeKeys() error {
 	if err := keyPair(l.Key, "ed25519", "runner lab"); err != nil {
 		return err
 	}
-	for _, h := range l.MailHosts() {
+	for _, h := range l.Servers() {
 		for _, kind := range hostKeyTypes(h) {
 			if err := keyPair(l.hostKey(h, kind), kind, "root@"+h.Hostname); err != nil {
 				return err
@@ -105,7 +105,7 @@ func keyPair(file, kind, comment string) error {
 // knownHosts is the known_hosts file (sshd(8)) of the lab: every key under address and names.
 func (l *Lab) knownHosts() ([]byte, error) {
 	var b bytes.Buffer
-	for _, h := range l.MailHosts() {
+	for _, h := range l.Servers() {
 		for _, kind := range hostKeyTypes(h) {
 			public, err := os.ReadFile(l.hostKey(h, kind) + ".pub")
 			if err != nil {

@@ -16,20 +16,20 @@ type Lab struct {
 	DNS     []string `json:"dns"`     // addresses of the authoritative server; each answers for every zone
 	Zones   []string `json:"zones"`   // that it serves, without the dot at the end; "" is the root
 	Hosts   []*Host  `json:"hosts"`
-	Domains []Domain `json:"domains"` // mail domains
+	Domains []Domain `json:"domains"` // mail domains, or that of the web site
 	Users   []User   `json:"users"`
 	Aliases []Alias  `json:"aliases"`
 
-	Key              string `json:"key"`               // private SSH key that root and the sudo user of every mail host accept
-	KnownHosts       string `json:"known_hosts"`       // with the keys of every mail host, by address and by name
+	Key              string `json:"key"`               // private SSH key that root and the sudo user of every server accept
+	KnownHosts       string `json:"known_hosts"`       // with the keys of every server, by address and by name
 	SSHConfig        string `json:"ssh_config"`        // for ssh -F: the hosts by their short names
 	Site             string `json:"site"`              // site.lua
 	SudoUser         string `json:"sudo_user"`         // may do everything with sudo and SudoPassword
 	SudoPassword     string `json:"sudo_password"`     // its password, also for SSH
 	UpdateKey        string `json:"update_key"`        // name of the TSIG key (hmac-sha256) with which the zones can be changed
 	UpdateSecret     string `json:"update_secret"`     // in base64
-	Database         string `json:"database"`          // mailserver
-	DatabaseUser     string `json:"database_user"`     // mailuser@127.0.0.1, may read
+	Database         string `json:"database"`          // mailserver, or shop
+	DatabaseUser     string `json:"database_user"`     // mailuser@127.0.0.1, may read; shop@localhost, may write
 	DatabasePassword string `json:"database_password"` // its password
 }
 
@@ -40,13 +40,14 @@ type Host struct {
 	Address  string   `json:"address"`
 	Suite    string   `json:"suite"` // bullseye, bookworm, trixie
 	Init     string   `json:"init"`  // sysvinit, systemd; knotd for dns
-	Shape    string   `json:"shape"` // of an old server: wheezy, lenny; else empty
+	Shape    string   `json:"shape"` // of an old server: wheezy, lenny; of all servers: web; else empty
 	NetNS    string   `json:"netns"` // name for ip netns exec
 	Domains  []string `json:"domains,omitempty"`
 
-	// Of a mail host only:
+	// Of all but dns:
 	SSHPort              int    `json:"ssh_port,omitempty"`
-	Vmail                string `json:"vmail,omitempty"`                  // root of all mailboxes
+	Vmail                string `json:"vmail,omitempty"`                  // of a mail host: root of all mailboxes
+	WebRoot              string `json:"web_root,omitempty"`               // of a web host: folder of the site
 	DatabaseRootPassword string `json:"database_root_password,omitempty"` // empty: root@localhost by unix_socket
 
 	dir string
@@ -118,7 +119,23 @@ func (l *Lab) Host(name string) (*Host, error) {
 	return nil, fmt.Errorf("cannot find a host %q in the lab: it has%s", name, known)
 }
 
-// MailHosts are the hosts that have mailboxes: all but dns.
+// Servers are the hosts that can be logged in to: all but dns.
+func (l *Lab) Servers() []*Host {
+	var out []*Host
+	for _, h := range l.Hosts {
+		if !h.isDNS() {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// initDNS is the first process of the host that serves the zones.
+const initDNS = "knotd"
+
+func (h *Host) isDNS() bool { return h.Init == initDNS }
+
+// MailHosts are the hosts that have mailboxes.
 func (l *Lab) MailHosts() []*Host {
 	var out []*Host
 	for _, h := range l.Hosts {

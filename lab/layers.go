@@ -18,8 +18,8 @@ import (
 // and are shared by all labs:
 //
 //	base       the installed packages of a Debian release
-//	provision  the mail server's configuration
-//	seed       domains, users, mail
+//	provision  the server's configuration
+//	seed       of a mail server: domains, users, mail
 //	upper      what the host itself wrote since it was last reset; in the lab's own directory
 //
 // A layer is named after a hash of everything that went into it and appears under its name when it is complete.
@@ -81,8 +81,8 @@ func removeAll(ctx context.Context, dir string) error {
 
 // stackOf returns the layers of a host, making those that are missing.
 func (c *layers) stackOf(ctx context.Context, l *Lab, h *Host, mirrors mirrors) (stack, error) {
-	base, err := c.base(ctx, h.Suite, mirrors)
-	if err != nil || h.Vmail == "" {
+	base, err := c.base(ctx, h, mirrors)
+	if err != nil || h.isDNS() {
 		return stack{base}, err
 	}
 	p, err := provisionOf(h)
@@ -94,6 +94,9 @@ func (c *layers) stackOf(ctx context.Context, l *Lab, h *Host, mirrors mirrors) 
 		func(ctx context.Context, dir string) error { return c.provision(ctx, h, p, stack{base}, dir) })
 	if err != nil {
 		return nil, err
+	}
+	if h.Vmail == "" {
+		return stack{provisioned, base}, nil
 	}
 	s := seed.For(h.Name, l.Options.Messages, h.Shape)
 	key = sum(key, seed.Sum(), seedScript, s.Host, fmt.Sprint(s.Messages))

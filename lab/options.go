@@ -33,7 +33,8 @@ var (
 	OldSuites = []string{"bullseye"}
 	NewSuites = []string{"bookworm", "trixie"}
 	// Shapes are what the tutorial of which release the old servers were set up by: the tables, the paths, the names.
-	Shapes = []string{"wheezy", "lenny"}
+	// A lab of shape "web" has web servers instead of mail servers, the new one too.
+	Shapes = []string{"wheezy", "lenny", shapeWeb}
 )
 
 // Options say what lab to set up. The zero value is the default lab.
@@ -44,7 +45,7 @@ type Options struct {
 	Network   string `json:"network"`    // IPv4 network, at least a /27
 	OldSuite  string `json:"old_suite"`  // Debian release of the old servers
 	NewSuite  string `json:"new_suite"`  // Debian release of the new server
-	OldShape  string `json:"old_shape"`  // tutorial that the old servers were set up by
+	OldShape  string `json:"old_shape"`  // tutorial that the old servers were set up by, or "web"
 	SecondOld bool   `json:"second_old"` // with a second old server, "old2", for merges
 	Messages  int    `json:"messages"`   // messages on the old server; 0 is DefaultMessages, -1 none
 	Mirror    string `json:"mirror"`     // Debian mirror; default: that of the machine's apt configuration
@@ -92,6 +93,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if !slices.Contains(Shapes, o.OldShape) {
 		return o, fmt.Errorf("cannot give the old server the shape %q: the lab knows %s", o.OldShape, strings.Join(Shapes, ", "))
+	}
+	if o.SecondOld && o.OldShape == shapeWeb {
+		return o, errors.New("cannot set up a second old server beside web servers: it is for merges of mail servers")
 	}
 	if _, err := o.prefix(); err != nil {
 		return o, err

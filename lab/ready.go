@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -50,7 +51,7 @@ type probe struct {
 }
 
 func (l *Lab) probes(h *Host) []probe {
-	if h.Vmail == "" {
+	if h.isDNS() {
 		return []probe{{"DNS", func(ctx context.Context) error { return l.answers(ctx) }, nil}}
 	}
 	greets := func(port int, greeting string) func(context.Context) error {
@@ -58,14 +59,19 @@ func (l *Lab) probes(h *Host) []probe {
 			return banner(ctx, net.JoinHostPort(h.Address, strconv.Itoa(port)), greeting)
 		}
 	}
-	mail := []string{"/var/log/mail.log", "/var/log/syslog"}
-	return []probe{
+	common := []probe{
 		{"the database", func(ctx context.Context) error { return h.pingDatabase(ctx) }, []string{"/var/log/mysql/error.log", "/var/log/syslog"}},
 		{"SSH", greets(h.SSHPort, "SSH-"), []string{"/var/log/auth.log"}},
+	}
+	if h.WebRoot != "" {
+		return append(common, probe{"HTTP", func(ctx context.Context) error { return answersHTTP(ctx, h.Address) }, []string{"/var/log/apache2/error.log"}})
+	}
+	mail := []string{"/var/log/mail.log", "/var/log/syslog"}
+	return append(common, []probe{
 		{"SMTP", greets(25, "220 "), mail},
 		{"submission", greets(587, "220 "), mail},
 		{"IMAP", greets(143, "* OK"), mail},
-	}
+	}...)
 }
 
 func (p probe) wait(ctx context.Context, h *Host) error {
@@ -124,6 +130,21 @@ func banner(ctx context.Context, address, want string) error {
 		return fmt.Errorf("%s greets with %q", address, strings.TrimSpace(line))
 	}
 	return nil
+}
+
+// answersHTTP asks a web server for its first page; whatever it answers will do.
+func answersHTTP(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodHead, "http://"+address+"/", nil)
+	if err != nil {
+		return err
+	}
+	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
 }
 
 // pingDatabase asks MariaDB over its socket; it also answers when it refuses the login.

@@ -17,6 +17,11 @@ const (
 	dbRootPassword   = "wheezy root 4711"
 	maintPassword    = "gHk2vQz8WmTxR1aB"
 	mailuserPassword = "mailuser2011"
+
+	shapeWeb     = "web" // of both servers: a shop with files and a database
+	webDomain    = "shop.example"
+	webRoot      = "/var/www/shop.example"
+	shopPassword = "Kaffee & Kuchen 5%"
 )
 
 // Offsets of the addresses in the lab's network.
@@ -49,10 +54,20 @@ func (o Options) plan() (*Lab, error) {
 		Database: "mailserver", DatabaseUser: "mailuser", DatabasePassword: mailuserPassword,
 	}
 	l.paths()
-	l.Hosts = append(l.Hosts, &Host{Name: "dns", Hostname: "ns1." + infraZone, Address: l.DNS[0], Suite: o.NewSuite, Init: "knotd"})
+	dns := &Host{Name: "dns", Hostname: "ns1." + infraZone, Address: l.DNS[0], Suite: o.NewSuite, Init: initDNS}
+	l.Hosts = append(l.Hosts, dns)
+	kind := "mail"
 	add := func(name string, offset int, h Host) {
-		h.Name, h.Hostname, h.Address, h.SSHPort = name, "mail-"+name+"."+infraZone, address(offset), 22
+		h.Name, h.Hostname, h.Address, h.SSHPort = name, kind+"-"+name+"."+infraZone, address(offset), 22
 		l.Hosts = append(l.Hosts, &h)
+	}
+	if o.OldShape == shapeWeb {
+		kind, dns.Shape = "web", shapeWeb
+		l.Database, l.DatabaseUser, l.DatabasePassword = "shop", "shop", shopPassword
+		add("old", offsetOld, Host{Suite: o.OldSuite, Init: "sysvinit", Shape: shapeWeb, WebRoot: webRoot, DatabaseRootPassword: dbRootPassword, Domains: []string{webDomain}})
+		add("new", offsetNew, Host{Suite: o.NewSuite, Init: "systemd", Shape: shapeWeb, WebRoot: webRoot})
+		l.Domains = append(l.Domains, Domain{Name: webDomain, Host: "old"})
+		return l.place(prefix), nil
 	}
 	old := Host{Suite: o.OldSuite, Init: "sysvinit", Shape: o.OldShape, Vmail: vmailRoot, DatabaseRootPassword: dbRootPassword}
 	if o.OldShape == "lenny" {
@@ -63,15 +78,20 @@ func (o Options) plan() (*Lab, error) {
 		add("old2", offsetOld2, old)
 	}
 	add("new", offsetNew, Host{Suite: o.NewSuite, Init: "systemd", Vmail: vmailRoot})
+	for _, h := range l.MailHosts() {
+		l.adopt(h, seed.For(h.Name, o.Messages, h.Shape))
+	}
+	return l.place(prefix), nil
+}
+
+// place says where the state of each host lies, and which zones there are.
+func (l *Lab) place(prefix netip.Prefix) *Lab {
 	for _, h := range l.Hosts {
-		h.dir = hostDir(o.Dir, h.Name)
-		h.NetNS = o.netns(h.Name)
-		if h.Vmail != "" {
-			l.adopt(h, seed.For(h.Name, o.Messages, h.Shape))
-		}
+		h.dir = hostDir(l.Options.Dir, h.Name)
+		h.NetNS = l.Options.netns(h.Name)
 	}
 	l.Zones = l.zones(prefix)
-	return l, nil
+	return l
 }
 
 // adopt notes the accounts that a host gets.

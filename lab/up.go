@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -165,13 +164,13 @@ func (l *Lab) writeFiles() error {
 func (l *Lab) bootAll(ctx context.Context, boot func(*Host) error) error {
 	group, _ := errgroup.WithContext(ctx)
 	for _, h := range l.Hosts {
-		if h.Vmail == "" {
+		if h.isDNS() {
 			if err := boot(h); err != nil {
 				return err
 			}
 		}
 	}
-	for _, h := range l.MailHosts() {
+	for _, h := range l.Servers() {
 		group.Go(func() error { return boot(h) })
 	}
 	return group.Wait()
@@ -312,10 +311,7 @@ func (l *Lab) tell(w io.Writer) error {
 		shell = "runner lab shell --name " + l.Options.Name + " old"
 	}
 	fmt.Fprintf(w, "\nlook around:  %s\n", shell)
-	recipe := "RECIPE"
-	if l.Options.OldShape != "lenny" {
-		recipe = filepath.Join("recipes", "wheezy-jessie.lua")
-	}
+	recipe := map[string]string{"wheezy": "wheezy-jessie", "lenny": "lenny-jessie", shapeWeb: "web-server"}[l.Options.OldShape]
 	fmt.Fprintf(w, "go on with:   runner --site %s %s\n", l.Site, recipe)
 	return nil
 }

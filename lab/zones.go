@@ -39,9 +39,11 @@ func (l *Lab) zoneText(zone string) string {
 		for i, a := range l.DNS {
 			rr(reverse(a), "PTR", ns[i])
 		}
-		for _, h := range l.MailHosts() {
+		for _, h := range l.Servers() {
 			rr(reverse(h.Address), "PTR", fqdn(h.Hostname))
 		}
+	case zone == webDomain:
+		l.webRecords(zone, rr)
 	default:
 		l.mailRecords(zone, rr)
 	}
@@ -53,7 +55,7 @@ func (l *Lab) hostRecords(rr func(name, kind, data string)) {
 		rr(fmt.Sprintf("ns%d.%s", i+1, infraZone), "A", a)
 	}
 	rr("operator."+infraZone, "A", l.Gateway)
-	for _, h := range l.MailHosts() {
+	for _, h := range l.Servers() {
 		rr(h.Hostname, "A", h.Address)
 	}
 }
@@ -71,6 +73,16 @@ func (l *Lab) mailRecords(domain string, rr func(name, kind, data string)) {
 		rr(domain, "TXT", `"v=spf1 mx -all"`)
 		for _, client := range []string{"imap", "smtp", "mail"} {
 			rr(client+"."+domain, "CNAME", fqdn(h.Hostname))
+		}
+	}
+}
+
+// webRecords lead the names of a site to the host that has it.
+func (l *Lab) webRecords(domain string, rr func(name, kind, data string)) {
+	for _, d := range l.Domains {
+		if h, err := l.Host(d.Host); err == nil && d.Name == domain {
+			rr(domain, "A", h.Address)
+			rr("www."+domain, "CNAME", fqdn(domain))
 		}
 	}
 }

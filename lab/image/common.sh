@@ -7,14 +7,38 @@ ip link set lo up
 mkdir -p /run/mysqld /run/sshd
 chown mysql:mysql /run/mysqld
 
-accounts() {
-	groupadd -g 5000 vmail
-	useradd -u 5000 -g vmail -d "$LAB_VMAIL" -M -s /usr/sbin/nologin vmail
-	install -d -o vmail -g vmail -m 0770 "$LAB_VMAIL"
+administrator() {
 	useradd -m -s /bin/bash -G sudo admin
 	printf 'admin:%s\n' "$LAB_ADMIN_PASSWORD" | chpasswd
 	install -d -o admin -g admin -m 0700 /home/admin/.ssh
 	install -d -m 0700 /root/.ssh
+}
+
+mailbox_user() {
+	groupadd -g 5000 vmail
+	useradd -u 5000 -g vmail -d "$LAB_VMAIL" -M -s /usr/sbin/nologin vmail
+	install -d -o vmail -g vmail -m 0770 "$LAB_VMAIL"
+}
+
+# A host with systemd needs none of these here.
+systemd_units() {
+	systemctl disable knot.service >/dev/null 2>&1 || :
+	for unit in console-getty.service getty@.service getty@tty1.service serial-getty@.service getty-static.service \
+		apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer \
+		man-db.timer systemd-pstore.service systemd-networkd-wait-online.service; do
+		ln -sf /dev/null "/etc/systemd/system/$unit"
+	done
+}
+
+# A host with sysvinit has no terminals to log in at, no hardware to set up, no other file system to check.
+sysvinit_scripts() {
+	sed -i -e '/getty/d' -e '/sulogin/d' /etc/inittab
+	# Links only: insserv would insist on what others say that they need.
+	for script in hwclock.sh checkroot.sh checkroot-bootclean.sh checkfs.sh procps urandom kmod mount-configfs brightness rsync sudo; do
+		rm -f /etc/rc?.d/[SK][0-9][0-9]"$script"
+	done
+	# Wheezy calls the service so.
+	[ -e /etc/init.d/mysql ] || ln -s mariadb /etc/init.d/mysql
 }
 
 # The keys of sshd belong to the lab and come with each boot.
@@ -58,6 +82,24 @@ database_up() {
 		fi
 		sleep 0.1
 	done
+}
+
+# old_database: reads SQL for a server of Wheezy's time: root has a password, and only the maintenance account of Debian knows its
+# own without asking.
+old_database() {
+	chmod 0600 /etc/mysql/debian.cnf
+	database_up
+	{
+		cat
+		cat <<-SQL
+			CREATE USER 'debian-sys-maint'@'localhost' IDENTIFIED BY '$LAB_MAINT_PASSWORD';
+			GRANT ALL PRIVILEGES ON *.* TO 'debian-sys-maint'@'localhost' WITH GRANT OPTION;
+			ALTER USER 'root'@'localhost' IDENTIFIED VIA mysql_native_password USING PASSWORD('$LAB_DB_ROOT_PASSWORD');
+		SQL
+	} | mysql --socket=/run/mysqld/mysqld.sock
+	rm -f /root/.my.cnf
+	mysqladmin --defaults-file=/etc/mysql/debian.cnf status >/dev/null
+	database_down --defaults-file=/etc/mysql/debian.cnf
 }
 
 # database_down OPTIONS...: how to log in
