@@ -18,7 +18,7 @@ import (
 
 func dnsModules() []module.Module {
 	return []module.Module{module.Define("dns_check",
-		"Asks all authoritative name servers of domains for their mail, and waits until they agree", planDNSCheck)}
+		"Asks all authoritative name servers where domains and names lead, and waits until they agree", planDNSCheck)}
 }
 
 // dnsCheckArgs are domains and the MX that they are to have.
@@ -32,6 +32,9 @@ func dnsModules() []module.Module {
 // machine (~/.cache/runner/dns), so that the time can be told at which the last cache has forgotten the old answer. So lower the TTL
 // some days before, and look then.
 //
+// For what is not mail there are names: each must have addresses, and lead to none but those of addresses, over an alias or not, as every name
+// server of its zone says.
+//
 // Where mx is given it is also noted what else binds a domain to its server: an MTA-STS policy (RFC 8461), which names the MX on a web server, and TLSA
 // records (RFC 7672), which pin the certificate of an MX.
 //
@@ -40,6 +43,7 @@ func dnsModules() []module.Module {
 //	dns_check { domains = { "example.org" }, mx = "mail.example.org", wait = "2h" }
 //	dns_check { domains = params.domains, mx = "mail.example.org", addresses = { "192.0.2.1", "2001:db8::1" }, clients = true,
 //	            ptr = "mail.example.org", spf = true, resolvers = true, expired = true, wait = "1d" }
+//	dns_check { names = { "example.org", "www.example.org" }, addresses = { "192.0.2.1", "2001:db8::1" }, expired = true, wait = "1d" }
 //	for name, d in pairs(dns_check { domains = params.domains }.domains) do say(name .. ": " .. table.concat(d.mx, ", ")) end
 //
 // # Result
@@ -47,8 +51,10 @@ func dnsModules() []module.Module {
 //   - agreed (boolean): whether all is as wanted
 //   - domains (table): a table for each domain: agreed, exists, zone, mx (names of hosts), ttl (seconds), serial, addresses (of each MX), notes, problems, servers (a list of tables with name, address, known, says, mx, ttl, serial), clients (the addresses of each name), spf (the result for each address), resolvers (what each says), stale_until and stale_seconds (when the last cache has forgotten what was so before; empty and 0: nothing else is known of), change_seconds (how long caches would go on saying what is so now, if it was changed now)
 type dnsCheckArgs struct {
-	// The domains, such as { "example.org" }. Names with other letters than ASCII are given in their xn-- form.
-	Domains []string `lua:"domains,required"`
+	// The domains whose mail is asked for, such as { "example.org" }. Names with other letters than ASCII are given in their xn-- form.
+	Domains []string `lua:"domains"`
+	// Names of which nothing but the addresses (A and AAAA) is asked for, such as those of a web site.
+	Names []string `lua:"names"`
 	// The MX that each domain is to have: the name of a host, or a list of names. "10 mail.example.org" demands the preference too, "."
 	// is the null MX of a domain that takes no mail. Nothing more and nothing less may be there. Without it the domains are only looked at.
 	MX any `lua:"mx" type:"string or list of string"`
@@ -56,9 +62,9 @@ type dnsCheckArgs struct {
 	Wait time.Duration `lua:"wait"`
 	// Time between two looks while waiting.
 	Interval time.Duration `lua:"interval" default:"10s"`
-	// The largest TTL that the MX records may have.
+	// The largest TTL that the MX records, or those of names, may have.
 	TTLMax time.Duration `lua:"ttl_max"`
-	// Addresses of the new server, IPv4 and IPv6. Every MX, and every name of clients, must lead to some of these and to nothing else: an old
+	// Addresses of the new server, IPv4 and IPv6. Every MX, and every name of names and clients, must lead to some of these and to nothing else: an old
 	// AAAA beside a new A sends half of the world to the old server.
 	Addresses []string `lua:"addresses"`
 	// Names by which users reach the server: a list of whole names, which must be there, or true for the usual ones of every domain (imap, pop, pop3, smtp,
@@ -85,13 +91,16 @@ type dnsCheckArgs struct {
 
 // Validate checks what the types of the arguments cannot.
 func (a *dnsCheckArgs) Validate() error {
-	if len(a.Domains) == 0 {
-		return errors.New("domains is empty: nothing would be checked")
+	if len(a.Domains)+len(a.Names) == 0 {
+		return errors.New("neither domains nor names are given: nothing would be checked")
 	}
-	for _, d := range a.Domains {
+	for _, d := range slices.Concat(a.Domains, a.Names) {
 		if !hostName.MatchString(d) || len(d) > 254 {
-			return fmt.Errorf("domains: %q is no domain (names with other letters than ASCII are given in their xn-- form)", d)
+			return fmt.Errorf("%q is no domain (names with other letters than ASCII are given in their xn-- form)", d)
 		}
+	}
+	if len(a.Domains) == 0 && (a.MX != nil || a.SPF || a.PTR != "" || len(a.DKIM) > 0 || a.Clients != nil || a.Resolvers != nil) {
+		return errors.New("mx, clients, ptr, spf, dkim and resolvers are for mail: they need domains")
 	}
 	if _, err := a.wanted(); err != nil {
 		return err
@@ -232,7 +241,7 @@ func domainsOf(states []*domainState) string {
 func (c *dnsCheck) agreement(states []*domainState) string {
 	servers := 0
 	for _, s := range states {
-		servers += len(s.answers)
+		servers += len(s.answers) + len(s.leads)
 	}
 	text := fmt.Sprintf("every server of %s says so (%d answers)", domainsOf(states), servers)
 	if !c.args.demands() {
@@ -276,7 +285,11 @@ func (c *dnsCheck) failure(verb string, wrong []*domainState) error {
 	if len(lines) > most {
 		lines = append(lines[:most], fmt.Sprintf("… and %d lines more", len(lines)-most))
 	}
-	text := fmt.Sprintf("%s the MX of %s; wanted: %s\n  %s", verb, domainsOf(wrong), c.want(), strings.Join(lines, "\n  "))
+	what := "the MX"
+	if len(c.args.Domains) == 0 {
+		what = "the addresses"
+	}
+	text := fmt.Sprintf("%s %s of %s; wanted: %s\n  %s", verb, what, domainsOf(wrong), c.want(), strings.Join(lines, "\n  "))
 	hint := "change the records at whoever runs the zone"
 	if c.args.Wait == 0 {
 		hint += `; wait = "2h" would wait for it`

@@ -13,9 +13,8 @@ import (
 
 // observe remembers what the servers say, and finds out what caches can still hold of what they said before.
 func (c *dnsCheck) observe(s *domainState) {
-	s.stale, s.change = nil, 0
 	var said []authority.Heard
-	complete, now, says := true, time.Now(), ""
+	complete, says := true, ""
 	for _, a := range s.answers {
 		if a.Unknown != nil {
 			complete = complete && a.NoRoute && s.sameServerKnown(a)
@@ -24,16 +23,29 @@ func (c *dnsCheck) observe(s *domainState) {
 		if says == "" {
 			says = a.Says()
 		}
-		s.change = max(s.change, a.Lasts())
 		h := authority.Heard{Says: a.Says(), TTL: int64(a.Lasts().Seconds())}
 		if !slices.Contains(said, h) {
 			said = append(said, h)
 		}
 	}
+	c.remember(s, said, says, complete)
+}
+
+// remember keeps what was heard on this machine, and says what caches can still hold: of what was heard before, and of this
+// answer with a longer TTL.
+func (c *dnsCheck) remember(s *domainState, said []authority.Heard, says string, complete bool) {
+	s.stale, s.change = nil, 0
+	for _, h := range said {
+		s.change = max(s.change, time.Duration(h.TTL)*time.Second)
+	}
 	if c.clocks == "" {
 		return
 	}
-	file := filepath.Join(c.clocks, s.domain+c.clockSuffix()+".json")
+	suffix := c.clockSuffix()
+	if s.named {
+		suffix += "@addresses"
+	}
+	file, now, ttl := filepath.Join(c.clocks, s.domain+suffix+".json"), time.Now(), int64(s.change.Seconds())
 	clock, err := authority.LoadClock(file)
 	if err != nil {
 		s.notes = append(s.notes, fmt.Sprintf("what was so before is not known any more: %v", err))
@@ -47,19 +59,11 @@ func (c *dnsCheck) observe(s *domainState) {
 		s.stale = &old
 		s.notes = append(s.notes, staleText(old))
 	}
-	if old, ok := clock.Longer(now, says, int64(s.change.Seconds())); ok {
+	if old, ok := clock.Longer(now, says, ttl); ok {
 		s.change = max(s.change, old.Gone().Sub(now))
 		s.notes = append(s.notes, fmt.Sprintf("the TTL was lowered from %d s to %d s by %s: until %s caches can hold this answer for longer, so a change takes as long to be seen by all",
-			old.TTL, int64(maxTTL(s.answers).Seconds()), clockTime(old.Ended), clockTime(old.Gone())))
+			old.TTL, ttl, clockTime(old.Ended), clockTime(old.Gone())))
 	}
-}
-
-func maxTTL(answers []authority.Answer) time.Duration {
-	var ttl time.Duration
-	for _, a := range answers {
-		ttl = max(ttl, a.Lasts())
-	}
-	return ttl
 }
 
 // clockSuffix keeps what a rehearsal with name servers of its own found apart from what is so in the world.

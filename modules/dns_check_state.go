@@ -30,6 +30,8 @@ type domainState struct {
 
 	reference []authority.MX // where no MX is wanted: what the first server says, and all others should
 	first     bool           // what is the same for all domains is told with this one
+	named     bool           // only where the name leads is asked for
+	leads     []led          // that is, on each server
 
 	clients   map[string][]string // the addresses of each name
 	spf       map[string]string   // the result for each address
@@ -42,8 +44,10 @@ type domainState struct {
 func (c *dnsCheck) look(ctx context.Context, before []*domainState) ([]*domainState, error) {
 	states := before
 	if states == nil {
-		for i, d := range c.args.Domains {
-			states = append(states, &domainState{first: i == 0, domain: strings.ToLower(strings.TrimSuffix(d, ".")), wrong: []string{"not looked at yet"}})
+		for i, d := range slices.Concat(c.args.Domains, c.args.Names) {
+			states = append(states, &domainState{
+				first: i == 0, named: i >= len(c.args.Domains), domain: strings.ToLower(strings.TrimSuffix(d, ".")), wrong: []string{"not looked at yet"},
+			})
 		}
 	}
 	targets := &targetCache{known: map[string]authority.Target{}, led: map[string][]led{}}
@@ -68,6 +72,10 @@ func (c *dnsCheck) look(ctx context.Context, before []*domainState) ([]*domainSt
 
 func (c *dnsCheck) lookAt(ctx context.Context, s *domainState, targets *targetCache) {
 	s.wrong, s.notes, s.err = nil, nil, nil
+	if s.named {
+		c.lookAtName(ctx, s, targets)
+		return
+	}
 	if s.zone == nil || time.Since(s.found) > zoneLife {
 		s.zone, s.err = c.client.FindZone(ctx, s.domain)
 		s.found = time.Now()
@@ -261,6 +269,9 @@ func (s *domainState) output() map[string]any {
 		server["mx"] = mx
 		servers = append(servers, server)
 		ttl, serial = max(ttl, a.TTL), max(serial, a.Serial)
+	}
+	for _, l := range s.leads {
+		ttl = max(ttl, l.ttl)
 	}
 	out["servers"], out["mx"], out["ttl"], out["serial"] = servers, nonNil(names), int64(ttl.Seconds()), int64(serial)
 	addresses := map[string]any{}

@@ -150,8 +150,9 @@ func TestDNSCheckArguments(t *testing.T) {
 		values map[string]any
 		wrong  string
 	}{
-		{map[string]any{"domains": []any{}}, "domains is empty"},
+		{map[string]any{"domains": []any{}}, "neither domains nor names are given"},
 		{map[string]any{"domains": []any{"a b"}}, "is no domain"},
+		{map[string]any{"domains": []any{}, "names": []any{"www.example.org"}, "mx": "mail.example.org"}, "they need domains"},
 		{map[string]any{"domains": []any{"müller.de"}}, "xn--"},
 		{map[string]any{"mx": "192.0.2.1"}, "never an address"},
 		{map[string]any{"mx": "mail"}, "not the whole name"},

@@ -21,7 +21,9 @@ func All() []module.Module {
 	all = append(all, postfixModules()...)
 	all = append(all, probeModules()...)
 	all = append(all, serviceModules()...)
-	all = append(all, module.Define("tree_sync", "Copies a directory tree to another host", planTreeSync))
+	all = append(all,
+		module.Define("tree_sync", "Copies a directory tree to another host", planTreeSync),
+		module.Define("tree_sync.verify", "Compares a directory tree on two hosts, content too", planTreeVerify))
 	all = append(all, waitModules()...)
 	slices.SortFunc(all, func(a, b module.Module) int { return strings.Compare(a.Name, b.Name) })
 	return all
