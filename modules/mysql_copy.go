@@ -34,6 +34,9 @@ type mysqlCopyArgs struct {
 	Backup bool `lua:"backup" default:"true"`
 	// Directory on the target for that dump.
 	BackupDir string `lua:"backup_dir" default:"/var/backups/runner"`
+	// Whether the source goes on being written to. A table that changed while it was copied is then taken as it was at the moment of the
+	// dump, where otherwise the step fails when it cannot keep up. The last copy, for which nothing writes any more, goes without.
+	InUse bool `lua:"in_use"`
 	// Columns that are to be otherwise than on the source, by "table.column".
 	Columns map[string]MySQLColumn `lua:"columns"`
 	// Login at the source; see mysql.query.
@@ -109,6 +112,6 @@ func planMySQLCopy(ctx context.Context, a *mysqlCopyArgs) (*module.Plan, error) 
 	}
 	return mysql.Copy{
 		From: a.From, To: a.To, FromLogin: a.FromLogin.login(), ToLogin: a.ToLogin.login(),
-		Database: a.Database, Target: a.target(), Overrides: overrides, Backup: a.Backup, BackupDir: a.BackupDir,
+		Database: a.Database, Target: a.target(), Overrides: overrides, Backup: a.Backup, BackupDir: a.BackupDir, InUse: a.InUse,
 	}.Plan(ctx)
 }

@@ -42,19 +42,31 @@ type move struct {
 	recipe string
 	site   string
 	state  string
+	cache  string
 }
 
 // begin remembers what stands on the new server, which must be as it was in the end.
 func begin(t *testing.T, l *lab.Lab, recipe string) *move {
 	t.Helper()
+	if err := proof.Remember(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	return operate(t, l, recipe)
+}
+
+// operate gives an operator of the lab what he needs.
+func operate(t *testing.T, l *lab.Lab, recipe string) *move {
+	t.Helper()
 	binary, err := program()
 	if err != nil {
 		t.Fatalf("cannot build the command: %v\n%s", err, binary)
 	}
-	if err := proof.Remember(t.Context(), l); err != nil {
-		t.Fatal(err)
+	dir := t.TempDir()
+	m := &move{
+		t: t, lab: l, binary: binary, recipe: recipe, site: filepath.Join(l.Options.Dir, "site.lua"), state: filepath.Join(dir, "state"),
+		// What other labs at the same addresses said of their names is none of this one's business.
+		cache: filepath.Join(dir, "cache"),
 	}
-	m := &move{t: t, lab: l, binary: binary, recipe: recipe, site: filepath.Join(l.Options.Dir, "site.lua"), state: filepath.Join(t.TempDir(), "state")}
 	if _, err := os.Stat(m.site); err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +85,7 @@ func (m *move) command(args ...string) (string, int) {
 	ctx, cancel := context.WithTimeout(m.t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, m.binary, args...)
-	cmd.Env = append(os.Environ(), "NO_COLOR=1", "COLUMNS=120")
+	cmd.Env = append(os.Environ(), "NO_COLOR=1", "COLUMNS=120", "XDG_CACHE_HOME="+m.cache)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()

@@ -90,7 +90,7 @@ local function copy(final)
   for _, path in ipairs(folders) do
     tree_sync { from = old, to = new, path = path, exclude = params.exclude, delete = final }
   end
-  mysql.copy { from = old, to = new, database = params.database, backup = not final } -- compared table by table
+  mysql.copy { from = old, to = new, database = params.database, backup = not final, in_use = not final } -- compared table by table
 end
 
 ----------------------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ type Copy struct {
 	Target             string // name on the target
 	Overrides          []Override
 	Backup             bool
+	InUse              bool // what changes while it is copied is taken as the dump has it
 	BackupDir          string
 }
 
@@ -428,6 +429,9 @@ func (c Copy) verify(ctx context.Context, e *ends, look *sight, g *staging) (mov
 		}
 		if got[t.Name] == look.diff.want[t.Name] || got[t.Name] == now[t.Name] {
 			continue
+		}
+		if c.InUse && now[t.Name] != look.diff.want[t.Name] {
+			continue // as it was at some moment in between, which the dump's snapshot is
 		}
 		if moved {
 			return moved, &changedError{table: t.Name, host: c.From.Name()}

@@ -409,6 +409,12 @@ func TestSourceInUse(t *testing.T) {
 		}
 	}()
 	r := b.call(context.Background(), "mysql.copy", false, b.copyArgs(prefixed))
+	if databases := b.new.databases(t); len(databases) != 0 {
+		t.Errorf("databases after a copy that failed: %v", databases)
+	}
+	inUse := b.copyArgs(prefixed)
+	inUse["in_use"] = true
+	taken := b.call(context.Background(), "mysql.copy", false, inUse)
 	stop()
 	<-done
 	if writes.Load() < 20 {
@@ -417,8 +423,8 @@ func TestSourceInUse(t *testing.T) {
 	if r.Status != module.Failed || !strings.Contains(r.Err.Error(), "it changes too fast") {
 		t.Errorf("%s: %v", r.Status, r.Err)
 	}
-	if got := b.new.databases(t); len(got) != 0 {
-		t.Errorf("databases: %v", got)
+	if taken.Status != module.Changed {
+		t.Errorf("a copy of a source in use: %s: %v", taken.Status, taken.Err)
 	}
 	// One change in the middle: copied, and no complaint that the second look finds a difference.
 	once := false

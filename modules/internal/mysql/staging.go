@@ -246,10 +246,13 @@ func (s *Session) definer(ctx context.Context, account string) (string, error) {
 
 // createTrigger makes a trigger in the database at hand, under the SQL modes it was made under as far as the server has them.
 func (s *Session) createTrigger(ctx context.Context, t Trigger, table, source string) error {
-	if t.Modes != "" {
-		if err := s.Exec(ctx, "SET SESSION sql_mode = ?", t.Modes); err == nil {
-			defer func() { _ = s.Exec(ctx, "SET SESSION sql_mode = 'STRICT_ALL_TABLES'") }()
-		}
+	defer func() { _ = s.Exec(context.WithoutCancel(ctx), "SET SESSION sql_mode = 'STRICT_ALL_TABLES'") }()
+	// None is one too: the trigger of a server that cuts off what does not fit must not come to refuse it.
+	if err := s.Exec(ctx, "SET SESSION sql_mode = ''"); err != nil {
+		return err
+	}
+	for mode := range strings.SplitSeq(t.Modes, ",") {
+		_ = s.Exec(ctx, "SET SESSION sql_mode = CONCAT(@@sql_mode, ',', ?)", mode) // some went with later versions
 	}
 	definer, err := s.definer(ctx, t.Definer)
 	if err != nil {

@@ -13,7 +13,8 @@ sorry() {
 
 if [ "$REQUEST_METHOD" = POST ]; then
 	ref=$(printf %s "$QUERY_STRING" | tr -cd 'a-z0-9-')
-	number=$(printf "INSERT INTO orders (ref, product) VALUES ('%s', 1); SELECT LAST_INSERT_ID();\n" "$ref" | db) || sorry
+	number=$(printf "BEGIN; SELECT id INTO @product FROM products WHERE id = 1 FOR UPDATE;
+		INSERT INTO orders (ref, product) VALUES ('%s', @product); SELECT LAST_INSERT_ID(); COMMIT;\n" "$ref" | db) || sorry
 	printf 'Order %s, reference %s\n' "$number" "$ref" >"receipts/$ref.txt" || sorry
 	printf 'Content-Type: text/plain\n\norder %s\n' "$number"
 	exit
