@@ -488,12 +488,13 @@ function command(args) end
 function cron(args) end
 
 ---@class dns_check.args : StepOptions
----@field domains string[] The domains, such as { "example.org" }. Names with other letters than ASCII are given in their xn-- form.
+---@field domains? string[] The domains whose mail is asked for, such as { "example.org" }. Names with other letters than ASCII are given in their xn-- form.
+---@field names? string[] Names of which nothing but the addresses (A and AAAA) is asked for, such as those of a web site.
 ---@field mx? string|string[] The MX that each domain is to have: the name of a host, or a list of names. "10 mail.example.org" demands the preference too, "." is the null MX of a domain that takes no mail. Nothing more and nothing less may be there. Without it the domains are only looked at.
 ---@field wait? Duration How long to wait until every name server of every domain says so. Without it a server that does not is an error.
 ---@field interval? Duration Time between two looks while waiting. Default: 10s.
----@field ttl_max? Duration The largest TTL that the MX records may have.
----@field addresses? string[] Addresses of the new server, IPv4 and IPv6. Every MX, and every name of clients, must lead to some of these and to nothing else: an old AAAA beside a new A sends half of the world to the old server.
+---@field ttl_max? Duration The largest TTL that the MX records, or those of names, may have.
+---@field addresses? string[] Addresses of the new server, IPv4 and IPv6. Every MX, and every name of names and clients, must lead to some of these and to nothing else: an old AAAA beside a new A sends half of the world to the old server.
 ---@field clients? boolean|string[] Names by which users reach the server: a list of whole names, which must be there, or true for the usual ones of every domain (imap, pop, pop3, smtp, mail, webmail, autoconfig, autodiscover, and the services _imap, _imaps, _submission and _submissions), where they are there.
 ---@field ptr? string Name to which each of addresses must lead back (PTR), and which must lead to it again: others refuse mail from addresses without.
 ---@field spf? boolean Whether the SPF policy of every domain must let addresses send, where there is one.
@@ -508,11 +509,13 @@ function cron(args) end
 ---@field agreed boolean whether all is as wanted
 ---@field domains table<string, any> a table for each domain: agreed, exists, zone, mx (names of hosts), ttl (seconds), serial, addresses (of each MX), notes, problems, servers (a list of tables with name, address, known, says, mx, ttl, serial), clients (the addresses of each name), spf (the result for each address), resolvers (what each says), stale_until and stale_seconds (when the last cache has forgotten what was so before; empty and 0: nothing else is known of), change_seconds (how long caches would go on saying what is so now, if it was changed now)
 
----Asks all authoritative name servers of domains for their mail, and waits until they agree.
+---Asks all authoritative name servers where domains and names lead, and waits until they agree.
 ---
 ---A domain is as wanted when every address of every name server, those of the delegation as well as those that the zone names, answers with authority and with exactly this MX. A server that does not answer, or not with authority, is unknown, and that is never as wanted; only an address to which this machine has no route (IPv6) is left out when the same server answers at another one. An MX that is an alias or has no address is never as wanted. The name of an MX is never asked for at a resolver, which would remember that it is not there yet.
 ---
 ---There is no propagation in the DNS: once all servers agree, what is left are caches, each for the TTL that it was told. Every look is remembered on this machine (~/.cache/runner/dns), so that the time can be told at which the last cache has forgotten the old answer. So lower the TTL some days before, and look then.
+---
+---For what is not mail there are names: each must have addresses, and lead to none but those of addresses, over an alias or not, as every name server of its zone says.
 ---
 ---Where mx is given it is also noted what else binds a domain to its server: an MTA-STS policy (RFC 8461), which names the MX on a web server, and TLSA records (RFC 7672), which pin the certificate of an MX.
 ---@param args dns_check.args
@@ -962,6 +965,7 @@ function mysql.column(args) end
 ---@field target_database? string Its name on the target. Default: the same. Tables that only the target has are told and left alone.
 ---@field backup? boolean Dump the target database into backup_dir before it is changed. Default: true.
 ---@field backup_dir? string Directory on the target for that dump. Default: /var/backups/runner.
+---@field in_use? boolean Whether the source goes on being written to. A table that changed while it was copied is then taken as it was at the moment of the dump, where otherwise the step fails when it cannot keep up. The last copy, for which nothing writes any more, goes without.
 ---@field columns? table<string, mysql.copy.args.columns> Columns that are to be otherwise than on the source, by "table.column".
 ---@field from_login? mysql.copy.args.from_login Login at the source; see mysql.query.
 ---@field to_login? mysql.copy.args.to_login Login at the target; see mysql.query.
@@ -1469,9 +1473,28 @@ function tls_check(args) end
 ---Files are compared by size and time and sent whole, by the same machinery as [maildir_sync]: a file becomes visible whole or not at all, a pass that was broken off is gone on with by the next, and nothing that the old host sends is trusted. Owners are those of the same names on the new host; modes, times, symbolic links and further names of a file (hard links) are kept. Nothing is removed unless delete says so, and then it is put aside beside the target (/var/www.quarantine-DATE), up to max_delete. Other file systems mounted below path, sockets and devices stay behind.
 ---
 ---A file of the same size and time is taken for equal. The old host needs find and tar of GNU, no older than Debian 5's; the new one perl-base, unless runner runs there itself.
----@param args tree_sync.args
----@return tree_sync.result
-function tree_sync(args) end
+---@class tree_sync
+---@overload fun(args: tree_sync.args): tree_sync.result
+tree_sync = {}
+
+---@class tree_sync.verify.args : StepOptions
+---@field from Host Host that the files come from.
+---@field to Host Host that they went to.
+---@field path string Whole path of the directory on from.
+---@field target? string The same on to; path when it is not given.
+---@field exclude? string[] What is left out on both sides, as for tree_sync.
+---@field owner? string Owner of everything on to, as for tree_sync.
+
+---@class tree_sync.verify.result : StepResult
+---@field files integer files compared
+---@field bytes integer their size
+
+---Compares a directory tree on two hosts, content too.
+---
+---Compared are all files, folders and links with owner, mode and time, and the content of every file, by a SHA-256 that each host computes at the same time; that takes as long as reading all files. [tree_sync] itself takes a file of the same size and time for equal. A difference fails the step, and the first twenty are named.
+---@param args tree_sync.verify.args
+---@return tree_sync.verify.result
+function tree_sync.verify(args) end
 
 ---@class user.args : StepOptions
 ---@field on Host Host that has the user.

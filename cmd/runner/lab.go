@@ -22,7 +22,8 @@ on.
 
 Host old is a mail server in the shape that the ISPmail tutorial for Wheezy gave
 it, with users and mail; host new is one in Jessie's shape; host dns is
-authoritative for their domains. They see each other and this machine, and
+authoritative for their domains. With --old-shape web both are web servers, and
+the old one has a small shop. They see each other and this machine, and
 nothing else. Needs root.
 
   runner lab up          set it up (minutes the first time, then seconds)
