@@ -97,6 +97,7 @@ end
 phase("check", { title = "look at both servers, change nothing" })
 
 task("See that the old site works", function()
+  if site == "" or #params.addresses == 0 then fail("names and addresses must be filled in in site.lua") end
   http_check { on = old, url = url, address = "127.0.0.1", contains = params.shows, trusted = false }
   mysql.query { on = old, database = params.database, sql = "SELECT 1", title = "database" }
 end)

@@ -30,6 +30,7 @@ recipe {
 }
 
 local old, new = hosts.old, hosts.new
+local move = {} -- what a recipe that extends this one uses, or has in another way: local stock = extend "wheezy-jessie"
 
 -- Where the old accounts wait until the new server takes over. Its own accounts are not touched by that, and until then it knows
 -- nothing of the domains that move: it cannot take their mail by accident.
@@ -77,15 +78,23 @@ local function moved()
   return "the new server has taken over"
 end
 
-local function copy_accounts()
+function move.copy_accounts()
   mysql.copy { from = old, to = new, database = params.database, target_database = staged,
                columns = { ["virtual_users.password"] = marked_password } }
 end
 
-local function copy_mails(mode)
-  return maildir_sync { from = old, to = new, path = params.vmail, domains = domains(), mode = mode,
-                        max_delete = params.max_delete }
+function move.mailboxes() return { from = old, to = new, path = params.vmail, domains = domains() } end
+
+local function mailboxes(more)
+  for key, value in pairs(move.mailboxes()) do more[key] = value end
+  return more
 end
+
+local function copy_mails(mode)
+  return maildir_sync(mailboxes { mode = mode, max_delete = params.max_delete })
+end
+
+move.domains, move.moved, move.copy_mails = domains, moved, copy_mails
 
 ----------------------------------------------------------------------------------------------------------------------
 phase("check", { title = "look at both servers, change nothing" })
@@ -116,8 +125,8 @@ end)
 
 task("See that there is room", { unless = moved }, function()
   -- -l: a mail with two links counts twice, as it may on the new server. Status 1: a file went while du looked.
-  local used = command { on = old, argv = { "du", "-slk", params.vmail }, reads = true, ok = { 0, 1 }, title = "size of the mailboxes" }
-  local files = command { on = old, argv = { "sh", "-c", 'find "$1" | wc -l', "sh", params.vmail }, reads = true, title = "number of files" }
+  local used = command { on = old, argv = { "du", "-slk", move.mailboxes().path }, reads = true, ok = { 0, 1 }, title = "size of the mailboxes" }
+  local files = command { on = old, argv = { "sh", "-c", 'find "$1" | wc -l', "sh", move.mailboxes().path }, reads = true, title = "number of files" }
   local free = command { on = new, argv = { "df", "-Pk", params.vmail }, reads = true, title = "free space" }
   local inodes = command { on = new, argv = { "df", "-Pi", params.vmail }, reads = true, title = "free inodes" }
   local function available(df) return tonumber(df.lines[2]:match("%s%d+%s+%d+%s+(%d+)")) end
@@ -148,11 +157,11 @@ phase("prepare", { title = "copy while the old server goes on; run it as often a
 
 task("Copy the accounts", { unless = moved }, function()
   mysql.column { on = new, database = params.database, table = "virtual_users", column = "password", type = marked_password.type }
-  copy_accounts()
+  move.copy_accounts()
 end)
 
 task("Copy the mails", { unless = moved }, function()
-  local copied = maildir_sync.converge { from = old, to = new, path = params.vmail, domains = domains(), ["until"] = params.downtime }
+  local copied = maildir_sync.converge(mailboxes { ["until"] = params.downtime })
   saved.last_pass = math.ceil(copied.next_pass_seconds)
 end)
 
@@ -189,16 +198,16 @@ task("Freeze the old server", { unless = moved, undo = function()
   postfix.thaw { on = old }
 end }, function()
   postfix.freeze { on = old }
-  dovecot.freeze { on = old, path = params.vmail }
+  dovecot.freeze { on = old, path = move.mailboxes().path }
 end)
 
 task("Copy the last changes", { unless = moved }, function()
-  copy_accounts()
+  move.copy_accounts()
   copy_mails("final")
 end)
 
 task("Compare both servers", { unless = moved }, function()
-  maildir_sync.verify { from = old, to = new, path = params.vmail, domains = domains() }
+  maildir_sync.verify(mailboxes {})
 end)
 
 task("Let the new server take over", { undo = function()
@@ -264,7 +273,7 @@ end)
 
 task("Back up the old server", function()
   file { on = old, path = params.backups, state = "directory", mode = "0700" }
-  archive { from = old, path = params.backups .. "/last-of-the-old-server.tar.gz", paths = { "/etc", params.vmail } }
+  archive { from = old, path = params.backups .. "/last-of-the-old-server.tar.gz", paths = { "/etc", move.mailboxes().path } }
   local dump = params.backups .. "/last-of-" .. params.database .. ".sql.gz"
   if command { on = old, argv = { "test", "-s", dump }, reads = true, ok = { 0, 1 }, title = "dump" }.status ~= 0 then
     mysql.dump { on = old, database = params.database, path = dump }
@@ -280,5 +289,4 @@ task("Tidy up", function()
     .. (#stay == 0 and "; then the old server may be powered off." or ". The old server still serves " .. table.concat(stay, ", ") .. "."))
 end)
 
--- For recipes that extend this one: local stock = extend "wheezy-jessie".
-return { domains = domains, moved = moved, copy_accounts = copy_accounts, copy_mails = copy_mails }
+return move
