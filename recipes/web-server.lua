@@ -99,6 +99,7 @@ phase("check", { title = "look at both servers, change nothing" })
 task("See that the old site works", function()
   if site == "" or #params.addresses == 0 then fail("names and addresses must be filled in in site.lua") end
   http_check { on = old, url = url, address = "127.0.0.1", contains = params.shows, trusted = false }
+  command { on = old, argv = { "test", "-d", "/etc/apache2/conf-enabled" }, reads = true, title = "Apache 2.4" }
   mysql.query { on = old, database = params.database, sql = "SELECT 1", title = "database" }
 end)
 
@@ -145,6 +146,7 @@ handler("restart", function() service { on = new, name = "apache2", state = "res
 phase("rehearse", { title = "try the new server before anybody depends on it" })
 
 task("Ask the new server for the page", function()
+  for _, address in ipairs(params.addresses) do http_check { on = new, url = url, address = address, contains = params.shows } end
   http_check { url = url, address = params.addresses[1], contains = params.shows }
 end)
 
@@ -169,7 +171,7 @@ end }, function()
   -- What began before may still write. Apache lets it end in peace and has new processes for what comes now.
   if #busy > 0 then
     command { on = old, argv = { "sh", "-c", 'while ps -p "$1" >/dev/null; do sleep 0.1; done', "sh", table.concat(busy, ",") }, timeout = "2m",
-              title = "wait for requests that are still answered" }
+              title = "wait for requests that are still answered (what else runs as www-data belongs into writers)" }
   end
   http_check { on = old, url = url, address = "127.0.0.1", status = { 503 }, trusted = false, wait = "10s" }
 end)

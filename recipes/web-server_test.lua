@@ -12,7 +12,7 @@ local site = {
 local function servers()
   local state = { busy = "101\n102\n" }
   local old = host("old"):dir("/etc/apache2/conf-enabled"):service("cron", { running = true })
-    :answer("du -slk /srv/shop /etc/letsencrypt", "2048\t/srv/shop\n8\t/etc/letsencrypt\n"):answer("sh -c ..."):answer("test -s *", { status = 1 })
+    :answer("du -slk /srv/shop /etc/letsencrypt", "2048\t/srv/shop\n8\t/etc/letsencrypt\n"):answer("test -d *"):answer("sh -c ..."):answer("test -s *", { status = 1 })
   stub("who serves the site", function()
     local conf = old:content(moving) or ""
     return { status = conf:find("[P,", 1, true) and 0 or 1 }
@@ -42,7 +42,7 @@ test("the whole move, in its order", function()
   result:order { "Set up the new server", "Copy files and database", "Ask the new server for the page", "Close the old site", "Copy the last changes",
     "Compare both servers", "Let the new server take over", "Switch the addresses", "Wait for the last cache", "Back up the old server" }
   -- The old site is closed, and what was at work in it has ended, before anything is copied for the last time.
-  result:order { "processes of the site", "wait for requests that are still answered", "tree_sync", "mysql.copy", "tree_sync.verify", "dns_check" }
+  result:order { "processes of the site", "wait for requests that are still answered (what else runs as www-data belongs into writers)", "tree_sync", "mysql.copy", "tree_sync.verify", "dns_check" }
   result:says("address of www.example.org for 60 minutes")
   result:says("www.example.org and example.org get the address 192.0.2.1 and 2001:db8::1 now")
   contains(new:content("/etc/apache2/sites-available/www.example.org.conf"), "ServerName www.example.org\n\tServerAlias example.org\n\tDocumentRoot /srv/shop\n")

@@ -185,7 +185,11 @@ func TestForeignKeysAndTriggersComeAlong(t *testing.T) {
 	b := newBench(t)
 	b.old.run(t, wheezy)
 	b.old.run(t, `CREATE TABLE mailserver.log (what varchar(50)); USE mailserver;
-		CREATE TRIGGER noted AFTER DELETE ON virtual_users FOR EACH ROW INSERT INTO mailserver.log VALUES (CONCAT('gone; ', OLD.email))`)
+		CREATE TRIGGER noted AFTER DELETE ON virtual_users FOR EACH ROW INSERT INTO mailserver.log VALUES (CONCAT('gone; ', OLD.email));
+		SET sql_mode = '';
+		CREATE TRIGGER loose BEFORE UPDATE ON virtual_users FOR EACH ROW SET NEW.password = NEW.password;
+		SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES';
+		CREATE TRIGGER quoted BEFORE UPDATE ON virtual_domains FOR EACH ROW SET NEW."name" = LOWER(NEW."name")`)
 	b.new.run(t, liveBefore)
 	b.copies(module.Changed, prefixed)
 	if _, err := b.new.db.Exec("INSERT INTO mailserver.virtual_users (domain_id,password,email) VALUES (99,'x','y')"); err == nil {
@@ -199,8 +203,11 @@ func TestForeignKeysAndTriggersComeAlong(t *testing.T) {
 	if got := b.new.value(t, "SELECT COUNT(*) FROM mailserver.virtual_users"); got != "2" {
 		t.Errorf("%s users are left", got)
 	}
-	if got := b.new.value(t, "SELECT GROUP_CONCAT(TRIGGER_NAME) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA='mailserver'"); got != "noted" {
+	if got := b.new.value(t, "SELECT GROUP_CONCAT(TRIGGER_NAME ORDER BY TRIGGER_NAME) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA='mailserver'"); got != "loose,noted,quoted" {
 		t.Errorf("triggers: %s", got)
+	}
+	if got := b.new.value(t, "SELECT GROUP_CONCAT(SQL_MODE ORDER BY TRIGGER_NAME) FROM information_schema.TRIGGERS WHERE TRIGGER_NAME IN ('loose', 'quoted')"); got != ",ANSI_QUOTES,NO_BACKSLASH_ESCAPES" {
+		t.Errorf("the triggers have the SQL modes %q", got)
 	}
 	// The view that only the target has works on the new tables.
 	if got := b.new.value(t, "SELECT COUNT(*) FROM mailserver.view_users"); got != "2" {
