@@ -85,7 +85,7 @@ func (m *move) command(args ...string) (string, int) {
 	ctx, cancel := context.WithTimeout(m.t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, m.binary, args...)
-	cmd.Env = append(os.Environ(), "NO_COLOR=1", "COLUMNS=120", "XDG_CACHE_HOME="+m.cache)
+	cmd.Env = m.environ()
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
@@ -96,6 +96,36 @@ func (m *move) command(args ...string) (string, int) {
 		m.t.Fatalf("cannot run runner %s: %v", strings.Join(args, " "), err)
 	}
 	return out.String(), cmd.ProcessState.ExitCode()
+}
+
+func (m *move) environ() []string {
+	return append(os.Environ(), "NO_COLOR=1", "COLUMNS=120", "XDG_CACHE_HOME="+m.cache)
+}
+
+// killed runs the recipe and kills it as soon as a line of the journal matches.
+func (m *move) killed(line string, args ...string) {
+	m.t.Helper()
+	cmd := exec.CommandContext(m.t.Context(), m.binary, append(append([]string{"--site", m.site, "--state", m.state}, args...), m.recipe)...)
+	cmd.Env = m.environ()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	pattern := regexp.MustCompile(line)
+	for !m.journalHas(pattern) {
+		select {
+		case err := <-ended:
+			m.t.Fatalf("runner %s ended before it was killed: %v\n%s", strings.Join(args, " "), err, &out)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		m.t.Fatal(err)
+	}
+	<-ended
 }
 
 // must runs the recipe, which must succeed.

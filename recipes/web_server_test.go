@@ -18,8 +18,8 @@ import (
 
 const shopName = "www.shop.example"
 
-// TestWebServer moves a shop while customers order. The operator looks, copies, closes the old shop, loses heart and opens it again,
-// and does it another day. Every order that was confirmed, by whichever server, is on the new one in the end, once.
+// TestWebServer moves a shop while customers order. The operator looks, copies and closes the old shop; then the power fails, he opens
+// it again, and does it another day. Every order that was confirmed, by whichever server, is on the new one in the end, once.
 func TestWebServer(t *testing.T) {
 	t.Parallel()
 	l := labtest.Open(t, labtest.Options{Name: "webs", Network: "198.18.15.32/27", OldShape: "web"})
@@ -39,10 +39,12 @@ func TestWebServer(t *testing.T) {
 
 	m.must("--yes", "--phase", "prepare")
 	m.must("--yes", "--phase", "rehearse")
-	m.must("--yes", "--only", "Close the old site")
+	release := lockOrders(t, old)
+	m.killed(`"event":"step_start".*"task":"Copy the last changes".*"module":"mysql.copy"`, "--yes", "--phase", "cutover")
 	if status, body := order(t.Context(), old, "closed"); status != http.StatusServiceUnavailable || !strings.Contains(body, "moves to a new server") {
 		t.Errorf("the closed shop answers %d %q", status, body)
 	}
+	release()
 	if out, status := m.command("undo", "--yes", "--state", m.state); status != 0 {
 		t.Fatalf("undo: exit status %d\n%s", status, out)
 	}
@@ -69,6 +71,25 @@ func TestWebServer(t *testing.T) {
 	sameShop(t, old, new)
 	if out, status := m.command("undo", "--yes", "--state", m.state); status == 0 || !strings.Contains(out, "the new server has taken over") {
 		t.Errorf("undo after the new server has taken over: exit status %d\n%s", status, out)
+	}
+}
+
+// lockOrders holds up whoever reads the orders on a host until release is called.
+func lockOrders(t *testing.T, h *lab.Host) (release func()) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		_, err := h.Exec(t.Context(), "sh", "-c", `rm -f /run/release
+			{ echo 'LOCK TABLES shop.orders WRITE; SELECT "held";'; until [ -e /run/release ]; do sleep 0.1; done; } |
+			mysql --defaults-file=/etc/mysql/debian.cnf --unbuffered >/run/held`)
+		done <- err
+	}()
+	labtest.Exec(t, h, "sh", "-c", "until grep -qs held /run/held; do sleep 0.1; done")
+	return func() {
+		labtest.Exec(t, h, "touch", "/run/release")
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
