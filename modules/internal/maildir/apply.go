@@ -147,7 +147,7 @@ func (a *applier) removes(ctx context.Context, w writer) error {
 func (a *applier) settle(ctx context.Context, w writer) error { return a.each(ctx, w, &a.p.settle) }
 
 // copies fetches the messages with several transfers at once, so that one sends while another is put in place.
-func (a *applier) copies(ctx context.Context, _ writer) error {
+func (a *applier) copies(ctx context.Context, w writer) error {
 	if a.p.copies.count == 0 {
 		return nil
 	}
@@ -166,8 +166,18 @@ func (a *applier) copies(ctx context.Context, _ writer) error {
 		})
 	})
 	streams := min(a.p.o.Streams, a.p.copies.count/a.p.o.batchFiles+int(a.p.copies.bytes/a.p.o.batchBytes)+1)
-	for i := range streams {
-		g.Go(func() error { return a.stream(ctx, f, i+1, batches) })
+	if streams == 1 { // as in a last pass: it need not wait for one more program to start on the target
+		g.Go(func() error { return a.stream(ctx, f, w, batches) })
+	}
+	for i := 1; streams > 1 && i <= streams; i++ {
+		g.Go(func() error {
+			w, err := openWriter(ctx, a.to, a.at, i, &a.p.o)
+			if err != nil {
+				return err
+			}
+			defer w.close()
+			return a.stream(ctx, f, w, batches)
+		})
 	}
 	err := g.Wait()
 	a.done.Copied, a.done.Bytes, a.done.Vanished = f.messages.Load(), f.bytes.Load(), f.vanished.Load()
@@ -175,12 +185,7 @@ func (a *applier) copies(ctx context.Context, _ writer) error {
 	return err
 }
 
-func (a *applier) stream(ctx context.Context, f *fetcher, number int, batches <-chan []work) error {
-	w, err := openWriter(ctx, a.to, a.at, number, &a.p.o)
-	if err != nil {
-		return err
-	}
-	defer w.close()
+func (a *applier) stream(ctx context.Context, f *fetcher, w writer, batches <-chan []work) error {
 	for b := range batches {
 		brought, err := f.batch(ctx, w, b)
 		a.remember(brought)
