@@ -780,13 +780,14 @@ function imap_probe(args) end
 ---@class maildir_sync.args : StepOptions
 ---@field from Host Host that the mailboxes come from.
 ---@field to Host Host that they go to. It may be the host that runner itself runs on, which is the fastest way.
----@field path? string Directory of all mailboxes on from: it holds a directory for each domain, these one for each user. Default: /var/vmail.
----@field target? string The same on to; path when it is not given.
+---@field path? string Directory of all mailboxes on from: it holds a directory for each domain, these one for each user. Or a pattern of where a mailbox lies, as Dovecot's mail_location has it: "/home/vmail/%d/%n". Then mailboxes that lie elsewhere are an error. Default: /var/vmail.
+---@field target? string The same on to; path when it is not given. Where both are patterns the mailboxes go to where this one says: "/var/vmail/%d/%n/Maildir", or "/var/vmail/%Ld/%Ln/Maildir" for small letters. Scripts and other files of a home stay files of the home.
 ---@field domains? string[] Only these domains, by the names of their directories. Empty: all.
 ---@field users? string[] Only these users: "john@example.org", or "john" in any domain. Empty: all.
 ---@field exclude? string[] Folders to leave out on both sides, as shell patterns without the leading dot: "Trash", "Junk*". Folders in them too.
 ---@field owner? string User that Dovecot reads the mailboxes as on to, by name, with ":group" if that is not the user's own. When it is not given: the owner of target unless that is root, else vmail.
 ---@field lowercase? boolean Write the directories of domains and users in small letters on to, where Dovecot since 2.1 looks for them.
+---@field ask_dovecot? boolean Ask the Dovecot of to, where there is one, where it looks for the mailboxes of some accounts, before the first pass. When that is elsewhere the step fails: users would find all their old mails missing. Default: true.
 ---@field mode? "warm"|"final"|"late"|"reverse" What the pass may do. warm: the source is in use; adds and renames, removes nothing. final: the source is quiet; makes the target equal. late: the target is in use; adds what has reached the source since the final pass. reverse: the same, back to where the final pass came from. Default: warm.
 ---@field max_delete? integer|string How many messages a final pass may take away: a number, or a share of those on the target ("5%", the default).
 ---@field full? boolean List every mailbox. Otherwise those of accounts are skipped whose directories, on both hosts, did not change since a pass found them equal; runner remembers that in its cache directory (~/.cache/runner).
@@ -825,13 +826,14 @@ maildir_sync = {}
 ---@class maildir_sync.converge.args : StepOptions
 ---@field from Host Host that the mailboxes come from.
 ---@field to Host Host that they go to. It may be the host that runner itself runs on, which is the fastest way.
----@field path? string Directory of all mailboxes on from: it holds a directory for each domain, these one for each user. Default: /var/vmail.
----@field target? string The same on to; path when it is not given.
+---@field path? string Directory of all mailboxes on from: it holds a directory for each domain, these one for each user. Or a pattern of where a mailbox lies, as Dovecot's mail_location has it: "/home/vmail/%d/%n". Then mailboxes that lie elsewhere are an error. Default: /var/vmail.
+---@field target? string The same on to; path when it is not given. Where both are patterns the mailboxes go to where this one says: "/var/vmail/%d/%n/Maildir", or "/var/vmail/%Ld/%Ln/Maildir" for small letters. Scripts and other files of a home stay files of the home.
 ---@field domains? string[] Only these domains, by the names of their directories. Empty: all.
 ---@field users? string[] Only these users: "john@example.org", or "john" in any domain. Empty: all.
 ---@field exclude? string[] Folders to leave out on both sides, as shell patterns without the leading dot: "Trash", "Junk*". Folders in them too.
 ---@field owner? string User that Dovecot reads the mailboxes as on to, by name, with ":group" if that is not the user's own. When it is not given: the owner of target unless that is root, else vmail.
 ---@field lowercase? boolean Write the directories of domains and users in small letters on to, where Dovecot since 2.1 looks for them.
+---@field ask_dovecot? boolean Ask the Dovecot of to, where there is one, where it looks for the mailboxes of some accounts, before the first pass. When that is elsewhere the step fails: users would find all their old mails missing. Default: true.
 ---@field until? Duration How long the next pass may be forecast to take. Default: 20s.
 ---@field passes? integer The most passes that are made. Default: 10.
 ---@field strict? boolean Fail when the passes do not get as short as until.
@@ -860,7 +862,7 @@ function maildir_sync.converge(args) end
 
 ---@class maildir_sync.live.args : StepOptions
 ---@field on Host Host whose mailboxes are in use from now on.
----@field target? string Directory of all mailboxes there. Default: /var/vmail.
+---@field target? string Directory of all mailboxes there, or the pattern that maildir_sync was given. Default: /var/vmail.
 ---@field domains? string[] Only these domains are in use; others can still be moved here. Empty: all.
 
 ---@class maildir_sync.live.result : StepResult
@@ -877,7 +879,7 @@ function maildir_sync.live(args) end
 
 ---@class maildir_sync.status.args : StepOptions
 ---@field on Host Host to look at.
----@field target? string Directory of all mailboxes there. Default: /var/vmail.
+---@field target? string Directory of all mailboxes there, or the pattern that maildir_sync was given. Default: /var/vmail.
 
 ---@class maildir_sync.status.result : StepResult
 ---@field live boolean whether all of the directory is live
@@ -894,8 +896,8 @@ function maildir_sync.status(args) end
 ---@class maildir_sync.verify.args : StepOptions
 ---@field from Host Host that the mailboxes come from.
 ---@field to Host Host that they go to. It may be the host that runner itself runs on, which is the fastest way.
----@field path? string Directory of all mailboxes on from: it holds a directory for each domain, these one for each user. Default: /var/vmail.
----@field target? string The same on to; path when it is not given.
+---@field path? string Directory of all mailboxes on from: it holds a directory for each domain, these one for each user. Or a pattern of where a mailbox lies, as Dovecot's mail_location has it: "/home/vmail/%d/%n". Then mailboxes that lie elsewhere are an error. Default: /var/vmail.
+---@field target? string The same on to; path when it is not given. Where both are patterns the mailboxes go to where this one says: "/var/vmail/%d/%n/Maildir", or "/var/vmail/%Ld/%Ln/Maildir" for small letters. Scripts and other files of a home stay files of the home.
 ---@field domains? string[] Only these domains, by the names of their directories. Empty: all.
 ---@field users? string[] Only these users: "john@example.org", or "john" in any domain. Empty: all.
 ---@field exclude? string[] Folders to leave out on both sides, as shell patterns without the leading dot: "Trash", "Junk*". Folders in them too.

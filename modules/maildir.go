@@ -31,9 +31,11 @@ type maildirScope struct {
 	From *host.View `lua:"from,required"`
 	// Host that they go to. It may be the host that runner itself runs on, which is the fastest way.
 	To *host.View `lua:"to,required"`
-	// Directory of all mailboxes on from: it holds a directory for each domain, these one for each user.
+	// Directory of all mailboxes on from: it holds a directory for each domain, these one for each user. Or a pattern of where a
+	// mailbox lies, as Dovecot's mail_location has it: "/home/vmail/%d/%n". Then mailboxes that lie elsewhere are an error.
 	Path string `lua:"path" default:"/var/vmail"`
-	// The same on to; path when it is not given.
+	// The same on to; path when it is not given. Where both are patterns the mailboxes go to where this one says:
+	// "/var/vmail/%d/%n/Maildir", or "/var/vmail/%Ld/%Ln/Maildir" for small letters. Scripts and other files of a home stay files of the home.
 	Target string `lua:"target"`
 	// Only these domains, by the names of their directories. Empty: all.
 	Domains []string `lua:"domains"`
@@ -46,17 +48,14 @@ type maildirScope struct {
 	Owner string `lua:"owner"`
 	// Write the directories of domains and users in small letters on to, where Dovecot since 2.1 looks for them.
 	Lowercase bool `lua:"lowercase"`
+
+	source, target maildir.Layout
 }
 
 // Validate checks what the types do not.
 func (a *maildirScope) Validate() error {
-	if err := maildir.CheckRoot("path", a.Path); err != nil {
-		return err
-	}
-	if a.Target == "" {
-		a.Target = a.Path
-	}
-	if err := maildir.CheckRoot("target", a.Target); err != nil {
+	var err error
+	if a.source, a.target, err = maildir.ParseLayouts(a.Path, a.Target); err != nil {
 		return err
 	}
 	return checkDomains(a.Domains)
@@ -74,8 +73,9 @@ func checkDomains(domains []string) error {
 
 func (a *maildirScope) options() maildir.Options {
 	return maildir.Options{
-		From: a.From, To: a.To, Path: a.Path, Target: a.Target, Domains: slices.Clone(a.Domains), Users: slices.Clone(a.Users),
-		Exclude: slices.Clone(a.Exclude), Owner: a.Owner, Lowercase: a.Lowercase,
+		From: a.From, To: a.To, Path: a.source.Root, Target: a.target.Root, PathMail: a.source.Mail, TargetMail: a.target.Mail, Strict: a.source.Pattern,
+		Domains: slices.Clone(a.Domains), Users: slices.Clone(a.Users),
+		Exclude: slices.Clone(a.Exclude), Owner: a.Owner, Lowercase: a.Lowercase || a.target.Lower,
 	}
 }
 
@@ -120,6 +120,7 @@ func (a *maildirScope) options() maildir.Options {
 //   - next_pass_seconds (number): how long the next pass would take, if little happens until then
 type maildirSyncArgs struct {
 	maildirScope
+	maildirWhere
 	// What the pass may do. warm: the source is in use; adds and renames, removes nothing. final: the source is quiet; makes
 	// the target equal. late: the target is in use; adds what has reached the source since the final pass. reverse: the
 	// same, back to where the final pass came from.
@@ -175,6 +176,10 @@ func planMaildirSync(ctx context.Context, a *maildirSyncArgs) (*module.Plan, err
 	if err != nil {
 		return nil, err
 	}
+	where, err := a.compare(ctx, a.To, pass)
+	if err != nil {
+		return nil, err
+	}
 	c := &pass.Counts
 	plan := &module.Plan{
 		Moving: o.Mode != maildir.Final,
@@ -184,7 +189,7 @@ func planMaildirSync(ctx context.Context, a *maildirSyncArgs) (*module.Plan, err
 			"copied_bytes": int64(0), "left": leftList(pass), "left_count": int64(pass.LeftCount),
 			"absent": pass.Absent, "seconds": pass.Listing.Seconds(), "next_pass_seconds": pass.NextPass(), "skipped_mailboxes": c.Skipped,
 		},
-		Note: maildirNote(pass),
+		Note: joinNotes(maildirNote(pass), where),
 	}
 	if pass.Empty() {
 		return plan, nil

@@ -35,6 +35,7 @@ import (
 //   - mailboxes (integer): mailboxes on from
 type maildirConvergeArgs struct {
 	maildirScope
+	maildirWhere
 	// How long the next pass may be forecast to take.
 	Until time.Duration `lua:"until" default:"20s"`
 	// The most passes that are made.
@@ -71,6 +72,10 @@ func planMaildirConverge(ctx context.Context, a *maildirConvergeArgs) (*module.P
 	if err != nil {
 		return nil, err
 	}
+	where, err := a.compare(ctx, a.To, pass)
+	if err != nil {
+		return nil, err
+	}
 	c := &pass.Counts
 	next := pass.NextPass()
 	plan := &module.Plan{
@@ -79,7 +84,7 @@ func planMaildirConverge(ctx context.Context, a *maildirConvergeArgs) (*module.P
 			"reached": false, "passes": int64(0), "why": "", "next_pass_seconds": next, "seconds": []any{},
 			"copied": int64(0), "copied_bytes": int64(0), "messages": c.Messages, "bytes": c.Bytes, "mailboxes": c.Mailboxes,
 		},
-		Note: maildirNote(pass),
+		Note: joinNotes(maildirNote(pass), where),
 	}
 	if pass.Empty() && next <= a.Until.Seconds() {
 		plan.Output["reached"], plan.Output["why"] = true, "short enough"

@@ -28,7 +28,7 @@ import (
 type maildirLiveArgs struct {
 	// Host whose mailboxes are in use from now on.
 	On *host.View `lua:"on,required"`
-	// Directory of all mailboxes there.
+	// Directory of all mailboxes there, or the pattern that maildir_sync was given.
 	Target string `lua:"target" default:"/var/vmail"`
 	// Only these domains are in use; others can still be moved here. Empty: all.
 	Domains []string `lua:"domains"`
@@ -36,7 +36,7 @@ type maildirLiveArgs struct {
 
 // Validate checks what the types do not.
 func (a *maildirLiveArgs) Validate() error {
-	if err := maildir.CheckRoot("target", a.Target); err != nil {
+	if err := rootOf(&a.Target); err != nil {
 		return err
 	}
 	return checkDomains(a.Domains)
@@ -101,12 +101,19 @@ func liveOutput(l *maildir.Live) map[string]any {
 type maildirStatusArgs struct {
 	// Host to look at.
 	On *host.View `lua:"on,required"`
-	// Directory of all mailboxes there.
+	// Directory of all mailboxes there, or the pattern that maildir_sync was given.
 	Target string `lua:"target" default:"/var/vmail"`
 }
 
 // Validate checks what the types do not.
-func (a *maildirStatusArgs) Validate() error { return maildir.CheckRoot("target", a.Target) }
+func (a *maildirStatusArgs) Validate() error { return rootOf(&a.Target) }
+
+// rootOf keeps the directory of a pattern.
+func rootOf(target *string) error {
+	l, err := maildir.ParseLayout("target", *target)
+	*target = l.Root
+	return err
+}
 
 func planMaildirStatus(ctx context.Context, a *maildirStatusArgs) (*module.Plan, error) {
 	root, err := maildir.ResolveRoot(ctx, a.On, a.Target)

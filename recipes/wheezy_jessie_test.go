@@ -2,6 +2,7 @@ package recipes_test
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -31,6 +32,7 @@ func TestWheezyJessie(t *testing.T) {
 	m.must("--yes", "--phase", "check")
 	same(t, "the phase check", before, snapshot(t, l))
 	m.must("--yes", "--phase", "prepare")
+	m.elsewhere(`target = "/srv/mail"`, "the mailbox goes to /srv/mail/")
 	m.must("--yes", "--phase", "rehearse")
 	m.must("--yes", "--only", "Freeze the old server")
 	old := labtest.Host(t, l, "old")
@@ -52,8 +54,25 @@ func TestWheezyJessie(t *testing.T) {
 	m.proved()
 	m.again()
 	m.proved()
+	m.elsewhere(`path = "/var/vmail/%d/%n/Maildir", target = "/var/vmail2/%d/%n"`, "the mailbox goes to /var/vmail2/")
 	if out, status := m.command("undo", "--yes", "--state", m.state); status == 0 || !strings.Contains(out, "the new server has taken over") {
 		t.Errorf("undo after the new server has taken over: exit status %d\n%s", status, out)
+	}
+}
+
+// elsewhere holds that mailboxes are not copied to where the new Dovecot does not look for them: before it knows the accounts its
+// settings tell that, afterwards it is asked.
+func (m *move) elsewhere(paths, part string) {
+	m.t.Helper()
+	recipe := filepath.Join(m.t.TempDir(), "elsewhere.lua")
+	text := "recipe { name = \"elsewhere\", hosts = { old = \"has the mail\", new = \"gets it\" } }\n" +
+		"task(\"copy\", function() maildir_sync { from = hosts.old, to = hosts.new, " + paths + " } end)\n"
+	if err := os.WriteFile(recipe, []byte(text), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+	out, status := m.command("--site", m.site, "--state", filepath.Join(m.t.TempDir(), "state"), "--check", recipe)
+	if status == 0 || !strings.Contains(out, "all old mails would be missing") || !strings.Contains(out, part) {
+		m.t.Errorf("copying with %s: exit status %d\n%s", paths, status, out)
 	}
 }
 

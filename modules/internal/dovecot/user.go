@@ -56,3 +56,23 @@ func ParseUsers(text string) []User {
 
 // Known says whether the lookup found the user.
 func (u User) Known() bool { return u.Fields["uid"] != "" || u.Fields["home"] != "" }
+
+// Inbox is the directory of the user's INBOX: as doveadm told it, or, before Dovecot 2.1.10, from a mail location in the Maildir format
+// that the lookup returned; "" where neither tells.
+func (u User) Inbox() string {
+	if u.Path != "" {
+		return u.Path
+	}
+	place, ok := strings.CutPrefix(u.Fields["mail"], "maildir:")
+	if !ok {
+		return ""
+	}
+	place, _, _ = strings.Cut(place, ":")
+	if rest, ok := strings.CutPrefix(place, "~/"); ok && u.Fields["home"] != "" {
+		place = u.Fields["home"] + "/" + rest
+	}
+	if !strings.HasPrefix(place, "/") || strings.Contains(place, "%") {
+		return ""
+	}
+	return place
+}

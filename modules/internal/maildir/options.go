@@ -34,6 +34,9 @@ func (m Mode) adds() bool { return m == Late || m == Reverse }
 type Options struct {
 	From, To     *host.View
 	Path, Target string // absolute paths of the two roots
+	PathMail     string // directory of an account's mailbox below the account's own on the source; see [Layout]
+	TargetMail   string // the same on the target
+	Strict       bool   // mailboxes that lie elsewhere on the source are an error
 	Mode         Mode
 	Domains      []string
 	Users        []string

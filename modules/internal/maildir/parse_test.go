@@ -136,7 +136,7 @@ func FuzzTree(f *testing.F) {
 	f.Add([]byte("1\nd 700 0 0 1 -1.5 1.0 1 ./a\x00\x00f 600 0 0 1 1.0 1.0 1 ./a/../b\x00\x00"))
 	f.Fuzz(func(t *testing.T, listing []byte) {
 		found := newTree()
-		b := treeBuilder{tree: found, choose: &selection{}, mapping: func(p string) string { return p }, last: found.root}
+		b := treeBuilder{tree: found, choose: &selection{}, way: &layout{}, last: found.root}
 		if _, err := readTree(bufio.NewReaderSize(bytes.NewReader(listing), 4096), b.add); err != nil {
 			return
 		}

@@ -50,6 +50,8 @@ type Pass struct {
 	LeftCount  int
 	Listing    time.Duration // what looking at both sides took
 	StateError error         // why the next pass will have to list everything
+	First      bool          // nothing is remembered of these mailboxes
+	Inboxes    []Inbox       // some accounts of the source, one of each domain first
 
 	trees    time.Duration // the part of it that directories and files took
 	kept     int           // mailboxes that the next pass need not list
@@ -116,8 +118,9 @@ func Look(ctx context.Context, o Options) (*Pass, error) {
 	p.trees = o.Now().Sub(started)
 	p.homes = src.homes
 	c := newComparer(p, src, dst)
-	c.choose = &selection{domains: mapAll(o.Domains, o.mapping()), users: mapAll(o.Users, o.mapping()), exclude: o.Exclude}
-	c.state = loadState(stateFile(o.StateDir, p.from, p.to), p.owner)
+	c.choose = &selection{domains: mapAll(o.Domains, o.layout().path), users: mapAll(o.Users, o.layout().path), exclude: o.Exclude}
+	c.state = loadState(stateFile(o.StateDir, p.from, p.to, o.layout()), p.owner)
+	p.First, p.Inboxes = len(c.state.entries) == 0, someInboxes(src, p.to.root)
 	if o.Full {
 		clear(c.state.entries)
 	}
@@ -203,7 +206,7 @@ func (p *Pass) ready(ctx context.Context) error {
 // lookBoth lists directories and files of both sides at the same time. A target without a root gives nil. Domains that
 // the source does not have are returned; to have none of them is an error.
 func lookBoth(ctx context.Context, o *Options, from, to side, inUse bool) (src, dst *tree, absent []string, err error) {
-	mapping := o.mapping()
+	way := o.layout()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		choose := &selection{users: o.Users, exclude: o.Exclude, inUse: inUse}
@@ -214,13 +217,15 @@ func lookBoth(ctx context.Context, o *Options, from, to side, inUse bool) (src, 
 		if len(choose.domains) == 0 && len(o.Domains) > 0 {
 			return fmt.Errorf("cannot find the domain %s in %s", strings.Join(o.Domains, ", "), from)
 		}
-		src, err = lookTree(ctx, from, o.Stall, choose, mapping)
-		return err
+		if src, err = lookTree(ctx, from, o.Stall, choose, way); err != nil {
+			return err
+		}
+		return way.check(src, from)
 	})
 	g.Go(func() error {
-		choose := &selection{users: mapAll(o.Users, mapping), exclude: o.Exclude, inUse: o.Mode.adds()}
+		choose := &selection{users: mapAll(o.Users, way.path), exclude: o.Exclude, inUse: o.Mode.adds()}
 		var err error
-		choose.domains, _, err = presentDomains(ctx, to, mapAll(o.Domains, mapping), false)
+		choose.domains, _, err = presentDomains(ctx, to, mapAll(o.Domains, way.path), false)
 		switch {
 		case errors.Is(err, errNoRoot):
 			return nil
@@ -230,7 +235,7 @@ func lookBoth(ctx context.Context, o *Options, from, to side, inUse bool) (src, 
 			dst = newTree()
 			return nil
 		}
-		dst, err = lookTree(ctx, to, o.Stall, choose, func(p string) string { return p })
+		dst, err = lookTree(ctx, to, o.Stall, choose, &layout{})
 		if errors.Is(err, errNoRoot) {
 			dst, err = nil, nil
 		}
@@ -238,14 +243,6 @@ func lookBoth(ctx context.Context, o *Options, from, to side, inUse bool) (src, 
 	})
 	err = g.Wait()
 	return src, dst, absent, err
-}
-
-// mapping is how the target names a path of the source.
-func (o *Options) mapping() func(string) string {
-	if o.Lowercase {
-		return lowerAccount
-	}
-	return func(p string) string { return p }
 }
 
 func mapAll(list []string, f func(string) string) []string {
@@ -314,6 +311,9 @@ func (p *Pass) Empty() bool {
 	}
 	return !p.record.due()
 }
+
+// Fills says that the pass is one that fills a target which is not in use.
+func (p *Pass) Fills() bool { return !p.o.Mode.adds() }
 
 // direct says that the runner can write the target by system calls.
 func direct(v *host.View) bool { return directSupported && v.Local() }

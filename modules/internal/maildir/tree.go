@@ -49,8 +49,8 @@ func (s side) String() string { return s.view.Name() + ":" + s.root }
 // errNoRoot says that the root directory is not there.
 var errNoRoot = errors.New("no such directory")
 
-// lookTree lists a side. Only what choose takes is kept; rename maps a path of the host to the target's.
-func lookTree(ctx context.Context, s side, stall time.Duration, choose *selection, mapping func(string) string) (*tree, error) {
+// lookTree lists a side. Only what choose takes is kept; way maps a path of the host to the target's.
+func lookTree(ctx context.Context, s side, stall time.Duration, choose *selection, way *layout) (*tree, error) {
 	if info, err := s.view.Stat(ctx, s.root); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("cannot list the mailboxes of %s: %w", s, errNoRoot)
 	} else if err != nil {
@@ -59,7 +59,7 @@ func lookTree(ctx context.Context, s side, stall time.Duration, choose *selectio
 		return nil, fmt.Errorf("cannot list the mailboxes of %s: it is no directory", s)
 	}
 	t := newTree()
-	b := treeBuilder{tree: t, side: s, choose: choose, mapping: mapping, last: t.root}
+	b := treeBuilder{tree: t, side: s, choose: choose, way: way, last: t.root}
 	if err := b.read(ctx, stall, choose.starts(), false); err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ type treeBuilder struct {
 	tree    *tree
 	side    side
 	choose  *selection
-	mapping func(string) string
+	way     *layout
 	last    *node           // directory of what was listed last: it mostly is that of what comes next
 	slab    []node          // room for further nodes
 	entered map[string]bool // directories called cur, new or tmp that turned out to be no part of a mailbox
@@ -153,27 +153,51 @@ func (b *treeBuilder) add(n node) error {
 	if !b.choose.takes(n.at) || (n.kind != 'd' && isCache(nameOf(n.at))) {
 		return nil
 	}
-	n.path = b.mapping(n.at)
+	n.path = b.way.path(n.at)
 	if other, ok := b.tree.nodes[n.path]; ok && other.at == n.at {
 		return fmt.Errorf("the listing holds %q twice", clip(n.at))
+	} else if ok && n.kind == 'd' && other.kind == 'd' && b.way.merges(n.at) {
+		other.at, other.mode, other.uid, other.gid = n.at, n.mode, n.uid, n.gid
+		return nil
 	} else if ok {
 		return fmt.Errorf("the directories %q and %q would be one on the target: merge or rename one of them", clip(other.at), clip(n.at))
 	}
 	if dir := dirOf(n.path); dir != b.last.path {
-		if b.last = b.tree.node(dir); b.last == nil || b.last.kind != 'd' {
+		if b.last = b.directory(dir); b.last == nil || b.last.kind != 'd' {
 			b.last = b.tree.root
 			return fmt.Errorf("the listing holds %q, whose directory it does not hold", clip(n.at))
 		}
 	}
+	b.keep(n, b.last)
+	return nil
+}
+
+// keep puts a node into the tree.
+func (b *treeBuilder) keep(n node, parent *node) *node {
 	if len(b.slab) == 0 {
 		b.slab = make([]node, 256)
 	}
 	kept := &b.slab[0]
 	*kept, b.slab = n, b.slab[1:]
-	kept.parent = b.last
+	kept.parent = parent
 	b.tree.nodes[n.path] = kept
-	b.last.holds(kept)
-	return nil
+	parent.holds(kept)
+	return kept
+}
+
+// directory is that of a path; one that only the target has, on the way from an account to its mailbox, is made like that of the account.
+func (b *treeBuilder) directory(path string) *node {
+	n := b.tree.node(path)
+	if n != nil || !b.way.between(path) {
+		return n
+	}
+	parent := b.directory(dirOf(path))
+	if parent == nil || parent.kind != 'd' {
+		return nil
+	}
+	like := *parent
+	like.path, like.parent, like.child, like.next, like.halves = path, nil, nil, nil, 0
+	return b.keep(like, parent)
 }
 
 // node is what lies under a path, the root under ""; nil if nothing does.
@@ -194,7 +218,7 @@ func (b *treeBuilder) hidden() []string {
 	for path, n := range b.tree.nodes {
 		switch nameOf(n.at) {
 		case "cur", "new", "tmp":
-			if n.kind == 'd' && !b.entered[path] && !b.tree.isMailbox(dirOf(path)) {
+			if n.kind == 'd' && nameOf(path) == nameOf(n.at) && !b.entered[path] && !b.tree.isMailbox(dirOf(path)) {
 				b.entered[path] = true
 				found = append(found, "./"+n.at)
 			}
