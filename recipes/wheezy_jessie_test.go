@@ -71,7 +71,8 @@ func (m *move) elsewhere(paths, part string) {
 		m.t.Fatal(err)
 	}
 	out, status := m.command("--site", m.site, "--state", filepath.Join(m.t.TempDir(), "state"), "--check", recipe)
-	if status == 0 || !strings.Contains(out, "all old mails would be missing") || !strings.Contains(out, part) {
+	said := strings.Join(strings.Fields(out), " ") // without the ends of its lines
+	if status == 0 || !strings.Contains(said, "all old mails would be missing") || !strings.Contains(said, part) {
 		m.t.Errorf("copying with %s: exit status %d\n%s", paths, status, out)
 	}
 }
