@@ -56,7 +56,7 @@ func TestJSONFields(t *testing.T) {
 	for name, typ := range map[string]reflect.Type{
 		"event": reflect.TypeFor[run.Event](), "at": reflect.TypeFor[recipe.Position](), "changes": reflect.TypeFor[run.ChangeInfo](),
 		"kept": reflect.TypeFor[module.Original](), "counts": reflect.TypeFor[run.Counts](), "progress": reflect.TypeFor[module.Progress](),
-		"detail": reflect.TypeFor[run.Start](), "standing": reflect.TypeFor[run.Standing](),
+		"detail": reflect.TypeFor[run.Start](), "table": reflect.TypeFor[module.Table](), "standing": reflect.TypeFor[run.Standing](),
 	} {
 		if want := tagsOf(typ); !slices.Equal(documented[name], want) {
 			t.Errorf("%s: the page has %v, the program %v", name, documented[name], want)
@@ -106,7 +106,7 @@ func collect(seen map[string]map[string]bool, object string, fields map[string]a
 				seen["kinds"] = map[string]bool{}
 			}
 			seen["kinds"][value.(string)] = true
-		case "at", "kept", "counts", "progress", "detail":
+		case "at", "kept", "counts", "progress", "detail", "table":
 			collect(seen, name, value.(map[string]any))
 		case "changes":
 			for _, c := range value.([]any) {

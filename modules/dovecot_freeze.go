@@ -193,7 +193,7 @@ func planDovecotFreeze(ctx context.Context, a *dovecotFreezeArgs) (*module.Plan,
 			return a.settle(ctx, do, d, deadline)
 		},
 	}
-	plan.Changes = []module.Change{c}
+	plan.Changes, plan.Stops = []module.Change{c}, []string{"IMAP"}
 	return plan, nil
 }
 
@@ -250,6 +250,9 @@ func planDovecotThaw(ctx context.Context, a *dovecotThawArgs) (*module.Plan, err
 		return plan, nil
 	}
 	start := d.mark == "running" && !d.state.running
+	if start {
+		plan.Starts = []string{"IMAP"}
+	}
 	summary := "thaw Dovecot"
 	if start {
 		summary = "start the frozen Dovecot"

@@ -60,6 +60,7 @@ func planMaildirLive(ctx context.Context, a *maildirLiveArgs) (*module.Plan, err
 	if len(a.Domains) > 0 {
 		what = strings.Join(a.Domains, ", ") + " in " + root
 	}
+	plan.Starts = []string{"IMAP"} // on the new server, where it was stopped on the old one
 	plan.Changes = []module.Change{{
 		Summary: fmt.Sprintf("declare %s live: no pass removes or renames there any more", what),
 		Apply: func(ctx context.Context, do *module.Apply) error {

@@ -3,6 +3,8 @@ package modules
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"runner/modules/internal/maildir"
 	"runner/runtime/module"
@@ -56,10 +58,20 @@ func planMaildirVerify(ctx context.Context, a *maildirVerifyArgs) (*module.Plan,
 		note += ", content too"
 	}
 	return &module.Plan{
-		Note: note,
+		Note: note, Table: domainTable(report),
 		Output: map[string]any{
 			"messages": report.Messages, "bytes": report.Bytes, "mailboxes": report.Mailboxes, "files": report.Files,
 			"hashed": report.Hashed, "differences": int64(0), "domains": domains, "target_only": report.TargetOnly,
 		},
 	}, nil
+}
+
+// domainTable is what was compared, for each domain.
+func domainTable(r *maildir.Report) *module.Table {
+	t := &module.Table{Columns: []string{"domain", "mailboxes", "messages", "size"}}
+	for _, name := range slices.Sorted(maps.Keys(r.Domains)) {
+		d := r.Domains[name]
+		t.Rows = append(t.Rows, []string{name, maildir.Number(d.Mailboxes), maildir.Number(d.Messages), maildir.Size(d.Bytes)})
+	}
+	return t
 }

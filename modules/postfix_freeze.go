@@ -192,6 +192,7 @@ func planPostfixFreeze(ctx context.Context, a *postfixFreezeArgs) (*module.Plan,
 			Apply: func(ctx context.Context, do *module.Apply) error { return p.drain(ctx, do, a.Wait) },
 		}, p.service.change("stop", p.state, "stopped"))
 	}
+	plan.Stops = []string{"SMTP"}
 	if len(plan.Changes) == 0 {
 		plan.Note = "already frozen"
 	}
@@ -293,6 +294,7 @@ func planPostfixThaw(ctx context.Context, a *postfixThawArgs) (*module.Plan, err
 	thawed := postfix.Thaw(p.master)
 	start := ran && !p.state.running
 	// The mark goes last: a thaw that was broken off can be done again.
+	plan.Starts = []string{"SMTP"}
 	summary := "take mail again: " + strings.Join(postfix.Taking(thawed), ", ")
 	if start {
 		summary += "; start Postfix"

@@ -58,6 +58,19 @@ type Plan struct {
 	// Moving says that what was looked at changes by itself while the step runs (the mailboxes of a live server), so that
 	// planning again after the changes proves nothing.
 	Moving bool
+
+	// Stops and Starts name what the changes take from people and give them back ("SMTP", "IMAP"): a run tells for how long they
+	// went without. Optional.
+	Stops, Starts []string
+
+	// Table is what was found, where it is more than a note can hold. Reports show it. Optional.
+	Table *Table
+}
+
+// Table is a small table of text for people. Every row has as many cells as there are columns.
+type Table struct {
+	Columns []string   `json:"columns"`
+	Rows    [][]string `json:"rows"`
 }
 
 // Change is one change of one host, small enough to be told in a line.

@@ -61,6 +61,10 @@ type Event struct {
 
 	Progress *module.Progress `json:"progress,omitempty"`
 
+	Stops  []string      `json:"stops,omitempty"`  // of step_plan: what its changes take from people, such as SMTP
+	Starts []string      `json:"starts,omitempty"` // of step_plan: what they give back
+	Table  *module.Table `json:"table,omitempty"`  // of step_plan: what was found
+
 	Format     int      `json:"format,omitempty"`       // of run_start: version of this form of event; see EventFormat
 	Handler    bool     `json:"handler,omitempty"`      // of task_start and task_end: Task is the name of a handler
 	Notify     []string `json:"notify,omitempty"`       // of step_plan: handlers that its changes notify; of step_end: those that now wait for the end of the phase

@@ -60,6 +60,7 @@ func WriteReport(w io.Writer, r *Record) error {
 	r.writeSessions(&b)
 	b.WriteString("\n")
 	r.writeTasks(&b)
+	r.writeOutages(&b)
 	if len(r.Kept) > 0 {
 		b.WriteString("\nKept before it was overwritten:\n")
 		for _, k := range r.Kept {

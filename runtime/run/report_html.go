@@ -17,8 +17,19 @@ type htmlPage struct {
 	Changes     int
 	Tasks       []htmlTask
 	Steps       []htmlStep
+	Outages     []htmlOutage
+	Findings    []Event // steps with a table of what they found
 	Verdicts    []Event // what the recipe and the runner said, and questions with their answers
 }
+
+type htmlOutage struct {
+	Outage
+	Left, Width float64 // place in the timeline, in percent
+	Spent       []Spent
+}
+
+// Right is where it ends in the timeline.
+func (o htmlOutage) Right() float64 { return o.Left + o.Width }
 
 type htmlTask struct {
 	TaskName
@@ -51,8 +62,13 @@ func WriteHTML(w io.Writer, r *Record) error {
 	}
 	p := htmlPage{Record: r, Name: orElse(r.Recipe, r.Start.File), Changes: r.changes(), Tasks: r.timeline(), Steps: r.changedSteps()}
 	p.DoneN, p.AllN = r.Counts()
+	p.Outages = r.placedOutages()
 	for _, e := range r.Events {
 		switch e.Kind {
+		case StepPlan:
+			if e.Table != nil && !e.Check {
+				p.Findings = append(p.Findings, e)
+			}
 		case Said, Warned, GateAsked, GateAnswer:
 			p.Verdicts = append(p.Verdicts, e)
 		}
@@ -60,13 +76,28 @@ func WriteHTML(w io.Writer, r *Record) error {
 	return t.Execute(w, p)
 }
 
-// timeline places the tasks between the first event of the run and its last.
-func (r *Record) timeline() []htmlTask {
-	var first, last time.Time
+// span is the time of the timeline: from the first event of the run to its last.
+func (r *Record) span() (first time.Time, seconds float64) {
 	if n := len(r.Events); n > 0 {
-		first, last = r.Events[0].Time, r.Events[n-1].Time
+		return r.Events[0].Time, max(r.Events[n-1].Time.Sub(r.Events[0].Time).Seconds(), 0.001)
 	}
-	span := max(last.Sub(first).Seconds(), 0.001)
+	return first, 0.001
+}
+
+func (r *Record) placedOutages() []htmlOutage {
+	first, span := r.span()
+	var list []htmlOutage
+	o := r.outages()
+	for i := range o.list {
+		x := &o.list[i]
+		list = append(list, htmlOutage{Outage: *x, Left: x.Began.Sub(first).Seconds() / span * 100, Width: x.Seconds() / span * 100, Spent: r.spent(x)})
+	}
+	return list
+}
+
+// timeline places the tasks in the time of the run.
+func (r *Record) timeline() []htmlTask {
+	first, span := r.span()
 	var list []htmlTask
 	for _, name := range r.names() {
 		row := htmlTask{TaskName: name, Result: "-"}

@@ -192,7 +192,7 @@ func (s *step) observer(g *guard) module.Observer {
 		Planned: func(p *module.Plan) {
 			s.moving = p.Moving
 			e := s.event(StepPlan)
-			e.Changes, e.Note = infos(p.Changes), p.Note
+			e.Changes, e.Note, e.Stops, e.Starts, e.Table = infos(p.Changes), p.Note, p.Stops, p.Starts, p.Table
 			if !s.check && slices.ContainsFunc(p.Changes, func(c module.Change) bool { return !c.Wait }) {
 				// Told before the first change: a runner that is killed after it must not forget the handlers.
 				e.Notify = s.call.Options.Notify

@@ -32,6 +32,7 @@ type Terminal struct {
 	task  string
 	shown string // task whose name is on the screen
 	times []phaseTime
+	gone  outages
 	live  *liveLines
 }
 
@@ -85,6 +86,7 @@ func (t *Terminal) Report(e Event) {
 	if t.live != nil && e.Kind == StepEnd {
 		t.live.end(e.Step)
 	}
+	t.gone.add(e)
 	if text := t.render(e); text != "" {
 		t.write(text)
 	}
@@ -111,7 +113,7 @@ func (t *Terminal) write(text string) {
 func (t *Terminal) render(e Event) string {
 	switch e.Kind {
 	case RunStart:
-		t.shown, t.times = "", nil // an undo is shown first, and then done: two sessions of one terminal
+		t.shown, t.times, t.gone = "", nil, outages{} // an undo is shown first, and then done: two sessions of one terminal
 		return t.runStart(e)
 	case PhaseStart:
 		t.shown = ""
@@ -217,6 +219,9 @@ func (t *Terminal) recap(e Event) string {
 	}
 	for _, p := range t.times {
 		fmt.Fprintf(&b, "%-*s %10s\n", t.o.Width-12, p.name, Seconds(p.took))
+	}
+	if text := t.gone.text(); text != "" {
+		b.WriteString(text + "\n")
 	}
 	if c := e.Counts; c != nil {
 		verb := "changed"
