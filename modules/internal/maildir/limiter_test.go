@@ -43,3 +43,32 @@ func TestLimiterFollowsTheOperator(t *testing.T) {
 		t.Error("a step's own limit does not hold")
 	}
 }
+
+// TestLimiterWakes raises the rate while a reader waits for what would take it hours.
+func TestLimiterWakes(t *testing.T) {
+	var rate atomic.Int64
+	rate.Store(100)
+	asked := make(chan struct{}, 1)
+	ctx := module.WithRate(t.Context(), func() int64 {
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		return rate.Load()
+	})
+	l := newLimiter(0)
+	done := make(chan error, 1)
+	go func() { done <- l.spend(ctx, 1<<20) }()
+	for range 3 { // it has begun to wait, and looks again while it does
+		<-asked
+	}
+	select {
+	case <-done:
+		t.Fatal("does not wait")
+	default:
+	}
+	rate.Store(1 << 30)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
