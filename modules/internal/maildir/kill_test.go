@@ -154,13 +154,13 @@ func (w *world) whole() (count int) {
 	return count
 }
 
-// TestKilled kills the runner at random instants of warm and final passes while the source is used, and goes on. Nothing
+// TestKilled kills the runner at a hundred random instants of warm and final passes while the source is used, and goes on. Nothing
 // half may ever be seen, nothing may be lost, and the last final pass must make both sides equal.
 func TestKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED in a short run: it takes seconds")
 	}
-	kills := testRounds(9)
+	kills := testRounds(100) / len(writers)
 	for _, wr := range writers {
 		t.Run(wr.name, func(t *testing.T) {
 			w := newWorld(t, wr.local)
@@ -169,46 +169,23 @@ func TestKilled(t *testing.T) {
 				top := makeBox(t, w.src, fmt.Sprintf("example.org/user%d/Maildir", i))
 				u.boxes = append(u.boxes, top, makeBox(t, top, ".Sent"))
 			}
-			for range 600 {
+			for range 300 {
 				u.deliver(t, u.boxes[u.random.IntN(len(u.boxes))])
 			}
-			started := time.Now()
-			first, ended := w.child(Warm, wr.local)
-			must(t, first.Wait())
-			ended()
-			whole := time.Since(started)
-			must(t, os.RemoveAll(w.dst))
-			must(t, os.Mkdir(w.dst, 0o755))
-
-			killed := 0
-			for i := range kills {
-				mode, stop := Warm, func() {}
-				if i%3 == 2 {
-					mode = Final
-				} else {
-					stop = u.play(t)
-				}
-				cmd, ended := w.child(mode, wr.local)
-				time.Sleep(rand.N(whole))
-				_ = cmd.Process.Kill()
-				var exit *exec.ExitError
-				if err := cmd.Wait(); errors.As(err, &exit) && !exit.Exited() {
+			killed, passes := 0, 0
+			// The instants lie in a time that follows how long passes take, so that most are killed on the way.
+			for bound := 100 * time.Millisecond; killed < kills && passes < 5*kills; passes++ {
+				if w.killed(u, passes, wr.local, rand.N(bound)) {
 					killed++
-				}
-				stop()
-				ended()
-				w.whole()
-				if mode == Final {
-					nextSecond(t) // who thaws a source after a final pass needs longer than that
-				}
-				for range 20 {
-					u.act(t)
+					bound += bound / 8
+				} else {
+					bound = max(bound*3/4, 5*time.Millisecond)
 				}
 			}
-			if killed < kills/4 {
-				t.Errorf("only %d of %d passes were killed before their end", killed, kills)
+			if killed < kills {
+				t.Errorf("only %d of %d passes were killed before their end", killed, passes)
 			}
-			t.Logf("%d of %d passes were killed before their end", killed, kills)
+			t.Logf("%d of %d passes were killed before their end", killed, passes)
 			w.o.Limit = Limit{Percent: 100, Share: true}
 			w.final()
 			if n := w.whole(); n == 0 {
@@ -216,6 +193,36 @@ func TestKilled(t *testing.T) {
 			}
 		})
 	}
+}
+
+// killed makes a pass that is killed after a while, and says whether it was under way still.
+func (w *world) killed(u *user, number int, local bool, after time.Duration) bool {
+	t := w.t
+	mode, stop := Warm, func() {}
+	if number%8 == 7 {
+		mode = Final
+	} else {
+		stop = u.play(t)
+	}
+	if number%4 == 3 { // an account is missing on the target: it comes again as a whole
+		must(t, os.RemoveAll(filepath.Join(w.dst, fmt.Sprintf("example.org/user%d", number/4%6))))
+	}
+	cmd, ended := w.child(mode, local)
+	time.Sleep(after)
+	_ = cmd.Process.Kill()
+	var exit *exec.ExitError
+	err := cmd.Wait()
+	killed := errors.As(err, &exit) && !exit.Exited()
+	stop()
+	ended()
+	w.whole()
+	if mode == Final {
+		nextSecond(t) // who thaws a source after a final pass needs longer than that
+	}
+	for range 20 {
+		u.act(t)
+	}
+	return killed
 }
 
 // nextSecond waits until files get another time in whole seconds, which is all that old hosts tell. It asks a file: the
