@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"runner/modules/internal/maildir"
 	"runner/runtime/host"
@@ -105,6 +106,7 @@ func (a *maildirScope) options() maildir.Options {
 //   - bytes (integer): their size
 //   - mailboxes (integer): mailboxes on from
 //   - skipped_mailboxes (integer): those of them that were not listed because their accounts did not change
+//   - domains (table): how many messages each domain lacked on to, by name
 //   - copied (integer): messages that were sent
 //   - copied_bytes (integer): their size
 //   - renamed (integer): messages that were renamed on to
@@ -188,14 +190,20 @@ func planMaildirSync(ctx context.Context, a *maildirSyncArgs) (*module.Plan, err
 			"copied": int64(0), "renamed": int64(0), "linked": int64(0), "quarantined": int64(0), "vanished": int64(0),
 			"copied_bytes": int64(0), "left": leftList(pass), "left_count": int64(pass.LeftCount),
 			"absent": pass.Absent, "seconds": pass.Listing.Seconds(), "next_pass_seconds": pass.NextPass(), "skipped_mailboxes": c.Skipped,
+			"domains": lacking(pass),
 		},
 		Note: joinNotes(maildirNote(pass), where),
 	}
+	next := ""
+	if o.Mode == maildir.Warm {
+		next = "; the next pass would take about " + maildir.Span(time.Duration(pass.NextPass()*float64(time.Second)))
+	}
 	if pass.Empty() {
+		plan.Note += next
 		return plan, nil
 	}
 	plan.Changes = []module.Change{{
-		Summary:  pass.Summary(),
+		Summary:  pass.Summary() + next,
 		Destroys: c.Quarantine > 0 || c.FilesAway > 0,
 		Apply:    func(ctx context.Context, do *module.Apply) error { return applyMaildirSync(ctx, do, a, pass) },
 	}}
@@ -242,6 +250,15 @@ func maildirNote(p *maildir.Pass) string {
 		parts = append(parts, fmt.Sprintf("the next pass will list everything: cannot remember this one: %v", p.StateError))
 	}
 	return strings.Join(parts, "; ")
+}
+
+// lacking is what a recipe gets to know of the domains of a pass.
+func lacking(p *maildir.Pass) map[string]any {
+	list := map[string]any{}
+	for name, n := range p.Domains() {
+		list[name] = n
+	}
+	return list
 }
 
 func leftList(p *maildir.Pass) []string {

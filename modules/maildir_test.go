@@ -157,10 +157,13 @@ func TestMaildirSyncModule(t *testing.T) {
 	if r.Output["copied"] != int64(20) || r.Output["messages"] != int64(20) || len(m.progress) == 0 {
 		t.Errorf("warm: %v, progress %v", r.Output, m.progress)
 	}
+	if r.Output["domains"].(map[string]any)["example.org"] != int64(20) || !strings.Contains(r.Changes[0].Summary, "; the next pass would take about ") {
+		t.Errorf("warm: %v, %s", r.Output, r.Changes[0].Summary)
+	}
 	if last := m.progress[len(m.progress)-1]; last.Done != 20 || last.Total != 20 || last.Bytes != 100 {
 		t.Errorf("progress ends with %+v", last)
 	}
-	if r = m.status(m.sync(false, nil), module.OK); r.Note != "20 messages, equal" {
+	if r = m.status(m.sync(false, nil), module.OK); !strings.HasPrefix(r.Note, "20 messages, equal; the next pass would take about ") {
 		t.Errorf("a second pass says %q", r.Note)
 	}
 	if err := os.Remove(filepath.Join(m.old, "example.org/john/Maildir/cur/1400000003.M1P1.old,S=5:2,S")); err != nil {

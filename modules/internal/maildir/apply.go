@@ -257,24 +257,6 @@ func (a *applier) files(ctx context.Context, w writer) error {
 
 func (a *applier) fetcher(lenient bool) *fetcher {
 	f := &fetcher{o: &a.p.o, from: a.p.from, lenient: lenient, rate: newLimiter(a.p.o.Rate), compress: newCompression(&a.p.o)}
-	f.told = func(domain string) { a.tell(f, domain, false) }
+	f.told = func(domain string) { a.came(f, domain) }
 	return f
-}
-
-// tell reports progress, some ten times a second.
-func (a *applier) tell(f *fetcher, domain string, last bool) {
-	a.mu.Lock()
-	now := time.Now()
-	due := last || now.Sub(a.told) > 100*time.Millisecond
-	if due {
-		a.told = now
-	}
-	a.mu.Unlock()
-	if !due || a.progress == nil {
-		return
-	}
-	a.progress(module.Progress{
-		Label: domain, Unit: "messages", Done: f.messages.Load(), Total: a.p.Counts.Copy,
-		Bytes: f.bytes.Load(), TotalBytes: a.p.Counts.CopyBytes,
-	})
 }

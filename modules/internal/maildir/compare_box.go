@@ -141,6 +141,7 @@ func (c *comparer) copy(m *missing) {
 	c.change(m.box)
 	c.p.Counts.Copy++
 	c.p.Counts.CopyBytes += m.size
+	c.p.domains.of(domainOf(m.to)).total++
 	c.p.copies.add(m.work())
 }
 
@@ -252,6 +253,7 @@ func (c *comparer) addMissing() {
 		c.makeMailbox(dirOf(dirOf(m.to)))
 		c.p.Counts.Copy++
 		c.p.Counts.CopyBytes += m.size
+		c.p.domains.of(domainOf(m.to)).total++
 		c.p.copies.add(m.work())
 	}
 	c.account.missing = nil

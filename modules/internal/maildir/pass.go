@@ -63,6 +63,7 @@ type Pass struct {
 	caches  worklist // index caches of mailboxes that change
 	prepare worklist // directories, renames, attributes, and what is in the way
 	copies  worklist // messages
+	domains shares   // how many of them each domain has
 	links   worklist // further names of messages
 	files   worklist // control files and other files
 	removes worklist // what goes to the quarantine
