@@ -800,6 +800,7 @@ function imap_probe(args) end
 ---@field bytes integer their size
 ---@field mailboxes integer mailboxes on from
 ---@field skipped_mailboxes integer those of them that were not listed because their accounts did not change
+---@field domains table<string, any> how many messages each domain lacked on to, by name
 ---@field copied integer messages that were sent
 ---@field copied_bytes integer their size
 ---@field renamed integer messages that were renamed on to
