@@ -10,7 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,10 +27,12 @@ type machine struct {
 	name    string
 	local   bool
 	path    string          // PATH of its programs, when a test wants other ones
+	shell   []string        // instead of sh, when a test wants another one
 	start   func(*exec.Cmd) // sees each long-running program before it starts
 	wrapOut func(io.Reader) io.Reader
 	wrapIn  func(io.WriteCloser) io.WriteCloser
-	free    uint64 // what it says is free, in bytes and inodes; 0: plenty
+	shells  atomic.Int64 // how often shell was started
+	free    uint64       // what it says is free, in bytes and inodes; 0: plenty
 }
 
 func (m *machine) host() *host.Host { return host.New(m) }
@@ -36,12 +41,28 @@ func (m *machine) Name() string { return m.name }
 func (m *machine) Local() bool  { return m.local }
 
 func (m *machine) command(ctx context.Context, c host.Command) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
+	argv := c.Argv
+	if name := filepath.Base(argv[0]); name == "sh" && m.shell != nil {
+		argv = append(slices.Clone(m.shell), argv[1:]...)
+		if m.shell[0] == "busybox" {
+			gnuTools(argv)
+		}
+		m.shells.Add(1)
+	}
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir, cmd.Stdin = c.Dir, c.Stdin
 	if m.path != "" {
 		cmd.Env = append(os.Environ(), "PATH="+m.path)
 	}
 	return cmd
+}
+
+// gnuTools names GNU's programs by their paths in a script for busybox, whose shell otherwise takes its own of the same names.
+func gnuTools(argv []string) {
+	tools := regexp.MustCompile(`(^|[\s;|(])(find|xargs|tar|sha256sum|readlink|head) `)
+	if i := slices.Index(argv, "-c"); i >= 0 {
+		argv[i+1] = tools.ReplaceAllString(argv[i+1], "${1}/usr/bin/$2 ")
+	}
 }
 
 func (m *machine) Exec(ctx context.Context, c host.Command) (host.Output, error) {
