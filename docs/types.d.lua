@@ -549,6 +549,36 @@ dovecot = {}
 ---@return dovecot.accounts.result
 function dovecot.accounts(args) end
 
+---@class dovecot.compare.args : StepOptions
+---@field from Host Host that the mailboxes came from.
+---@field to Host Host that they went to.
+---@field path? string Where the mailbox of an account lies on from, for when its files are looked at; "/var/vmail/%Ld/%Ln/Maildir" for small letters. Default: /var/vmail/%d/%n/Maildir.
+---@field target? string The same on to; path when it is not given.
+---@field users? string[] Accounts to compare. Empty: all of the control database.
+---@field database? string Control database on to, which says what accounts there are.
+---@field table? string Its table of the accounts. Default: virtual_users.
+---@field address? string Its column with the addresses. Default: email.
+---@field domains? string[] Only these domains. Empty: all.
+---@field more? boolean Folders and messages that only to has are no differences: it is in use.
+---@field user? string Account of the server.
+---@field password? string|Secret Its password.
+---@field socket? string Path of the server's socket on its host, when it is not where Debian has it.
+---@field host? string Address of the server as seen from its host; a server on the host itself is reached at its socket, then at 127.0.0.1.
+---@field port? integer TCP port of the server. Default 3306.
+
+---@class dovecot.compare.result : StepResult
+---@field accounts integer accounts compared
+---@field folders integer their folders
+---@field messages integer messages in these on from
+---@field files string[] the hosts whose files were looked at, since their Dovecot could not be asked
+
+---Compares folders, UIDVALIDITY and UIDNEXT of accounts on two servers.
+---
+---For each account and folder the number of messages, UIDVALIDITY and UIDNEXT are compared: when they are the same, no mail program downloads anything again. Dovecot is asked (doveadm mailbox status); where it cannot be, since it is frozen, or older than 2.0, the files tell. A difference fails the step, and the first twenty are named. Dovecot gives UIDs to new messages when it is asked, so compare after the last pass; otherwise nothing is changed. maildir_sync.verify compares the files themselves.
+---@param args dovecot.compare.args
+---@return dovecot.compare.result
+function dovecot.compare(args) end
+
 ---@class dovecot.freeze.args : StepOptions
 ---@field on Host Host whose Dovecot it is.
 ---@field path? string Directory of all mailboxes. Default: /var/vmail.

@@ -55,6 +55,7 @@ func TestWheezyJessie(t *testing.T) {
 	m.again()
 	m.proved()
 	m.elsewhere(`path = "/var/vmail/%d/%n/Maildir", target = "/var/vmail2/%d/%n"`, "the mailbox goes to /var/vmail2/")
+	m.served()
 	if out, status := m.command("undo", "--yes", "--state", m.state); status == 0 || !strings.Contains(out, "the new server has taken over") {
 		t.Errorf("undo after the new server has taken over: exit status %d\n%s", status, out)
 	}
@@ -64,16 +65,34 @@ func TestWheezyJessie(t *testing.T) {
 // settings tell that, afterwards it is asked.
 func (m *move) elsewhere(paths, part string) {
 	m.t.Helper()
-	recipe := filepath.Join(m.t.TempDir(), "elsewhere.lua")
-	text := "recipe { name = \"elsewhere\", hosts = { old = \"has the mail\", new = \"gets it\" } }\n" +
-		"task(\"copy\", function() maildir_sync { from = hosts.old, to = hosts.new, " + paths + " } end)\n"
+	said, status := m.step("maildir_sync { from = hosts.old, to = hosts.new, "+paths+" }", "--check")
+	if status == 0 || !strings.Contains(said, "all old mails would be missing") || !strings.Contains(said, part) {
+		m.t.Errorf("copying with %s: exit status %d\n%s", paths, status, said)
+	}
+}
+
+// step runs a recipe of one step and returns what runner says, without the ends of its lines.
+func (m *move) step(text string, args ...string) (said string, status int) {
+	m.t.Helper()
+	recipe := filepath.Join(m.t.TempDir(), "step.lua")
+	text = "recipe { name = \"step\", hosts = { old = \"had the mail\", new = \"has it\" } }\ntask(\"step\", function() " + text + " end)\n"
 	if err := os.WriteFile(recipe, []byte(text), 0o600); err != nil {
 		m.t.Fatal(err)
 	}
-	out, status := m.command("--site", m.site, "--state", filepath.Join(m.t.TempDir(), "state"), "--check", recipe)
-	said := strings.Join(strings.Fields(out), " ") // without the ends of its lines
-	if status == 0 || !strings.Contains(said, "all old mails would be missing") || !strings.Contains(said, part) {
-		m.t.Errorf("copying with %s: exit status %d\n%s", paths, status, out)
+	out, status := m.command(append(append([]string{"--site", m.site, "--state", filepath.Join(m.t.TempDir(), "state")}, args...), recipe)...)
+	return strings.Join(strings.Fields(out), " "), status
+}
+
+// served holds what the new Dovecot says of folders and UIDs against the files of the old server, whose Dovecot is stopped.
+func (m *move) served() {
+	m.t.Helper()
+	const compare = `dovecot.compare { from = hosts.old, to = hosts.new, more = true, `
+	said, status := m.step(compare + `database = "mailserver", domains = { "` + strings.Join(wheezyDomains, `", "`) + `" } }`)
+	if status != 0 || !regexp.MustCompile(`30 accounts, \d+ folders and \d{3,} `).MatchString(said) {
+		m.t.Errorf("dovecot.compare: exit status %d\n%s", status, said)
+	}
+	if said, status := m.step(compare + `users = { "nobody@example.org" } }`); status == 0 || !strings.Contains(said, "nobody@example.org: no folders on new") {
+		m.t.Errorf("dovecot.compare of nobody: exit status %d\n%s", status, said)
 	}
 }
 
