@@ -134,6 +134,11 @@ func planDovecotCompare(ctx context.Context, a *dovecotCompareArgs) (*module.Pla
 				return nil, err
 			}
 		}
+		if !byFiles[0] {
+			if err := a.unanswered(sides[0]); err != nil {
+				return nil, err
+			}
+		}
 		for i, user := range chunk {
 			_, domain, _ := strings.Cut(user, "@")
 			if tables[domain] == nil {
@@ -149,6 +154,10 @@ func planDovecotCompare(ctx context.Context, a *dovecotCompareArgs) (*module.Pla
 	}
 	if n := len(differences); n > 0 {
 		return nil, module.Absent(fmt.Errorf("%s does not serve what %s did: %s\n  %s", a.To.Name(), a.From.Name(), countOf(n, "difference"), firstOf(differences, 20, "\n  ")))
+	}
+	if folders == 0 { // an earlier step may make the accounts
+		return nil, module.Absent(fmt.Errorf("cannot compare %s, because none has a mailbox on %s: nothing would be compared; look at path, users and domains",
+			countOf(len(users), "account"), a.From.Name()))
 	}
 	for i, v := range []*host.View{a.From, a.To} {
 		if byFiles[i] {
@@ -170,7 +179,8 @@ func (a *dovecotCompareArgs) folders(ctx context.Context, v *host.View, pattern 
 			return nil, fmt.Errorf("cannot ask Dovecot for folders on %s: %w", v.Name(), why(err))
 		}
 		list = dovecot.ParseStatus(out.Stdout)
-		*byFiles = len(list) == 0 || !slices.ContainsFunc(list, func(f dovecot.Folders) bool { return len(f.Folders) > 0 })
+		// Of a source the files are the truth, whatever its Dovecot says; a target that knows nobody would serve nobody.
+		*byFiles = len(list) == 0 || v == a.From && !slices.ContainsFunc(list, func(f dovecot.Folders) bool { return len(f.Folders) > 0 })
 	}
 	if *byFiles {
 		var pairs []string
@@ -187,6 +197,21 @@ func (a *dovecotCompareArgs) folders(ctx context.Context, v *host.View, pattern 
 		return nil, fmt.Errorf("cannot compare the mailboxes of %s: %d users were asked for, %d answered", v.Name(), len(users), len(list))
 	}
 	return list, nil
+}
+
+// unanswered fails on accounts that the Dovecot of from said nothing of: each has an INBOX at least, so its lookup failed.
+func (a *dovecotCompareArgs) unanswered(was []dovecot.Folders) error {
+	var said []string
+	for _, f := range was {
+		if len(f.Folders) == 0 {
+			said = append(said, strings.TrimSuffix(f.User+": "+f.Said, ": "))
+		}
+	}
+	if len(said) == 0 {
+		return nil
+	}
+	return fmt.Errorf("cannot compare %s, because Dovecot on %s does not tell their folders:\n  %s",
+		countOf(len(said), "account"), a.From.Name(), firstOf(said, 20, "\n  "))
 }
 
 // differences are those of one user, in words.

@@ -8,7 +8,7 @@ func Scripts() map[string]string {
 		"init-log": initLog, "processes": processTable, "terminate": endScript, "services": knownServices,
 		"postfix": postfixLook, "sbin": postfixRun, "keep": keepScript,
 		"postfix-place": postfixPlace, "spool": postfixSpool, "queue": postfixList,
-		"open-files": openFiles, "keep-mark": keepMark,
+		"open-files": openFiles, "keep-mark": keepMark, "folders": lookFolders, "folder-files": lookFolderFiles,
 		"account": accountRun, "apt-age": aptAge, "apt-update": aptUpdate, "apt-simulate": aptSimulate, "apt-do": aptDo, "facts": factsLook,
 	}
 }
