@@ -189,7 +189,8 @@ func TestForeignKeysAndTriggersComeAlong(t *testing.T) {
 		SET sql_mode = '';
 		CREATE TRIGGER loose BEFORE UPDATE ON virtual_users FOR EACH ROW SET NEW.password = NEW.password;
 		SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES';
-		CREATE TRIGGER quoted BEFORE UPDATE ON virtual_domains FOR EACH ROW SET NEW."name" = LOWER(NEW."name")`)
+		CREATE TRIGGER quoted BEFORE UPDATE ON virtual_domains FOR EACH ROW SET NEW."name" = LOWER(NEW."name");
+		SET sql_mode = DEFAULT`) // the connection goes back to the pool of all tests
 	b.new.run(t, liveBefore)
 	b.copies(module.Changed, prefixed)
 	if _, err := b.new.db.Exec("INSERT INTO mailserver.virtual_users (domain_id,password,email) VALUES (99,'x','y')"); err == nil {
