@@ -276,7 +276,7 @@ var masks = []struct {
 	{regexp.MustCompile(`\b\d\d:\d\d:\d\d\b`), "WHEN"},
 	{regexp.MustCompile(`\b(\d+ (d|h|m) )*\d+(\.\d+)? ?(ms|seconds|second|min|s|m|h)\b`), "TIME"},
 	{regexp.MustCompile(`\b(\d+(\.\d+)?(ms|s|m|h))+\b`), "TIME"},
-	{regexp.MustCompile(`(?m) {2,}TIME$`), ""},          // of a step it is there only when it took long
+	{regexp.MustCompile(`(?m) {2,}TIME$`), ""},           // of a step it is there only when it took long
 	{regexp.MustCompile(`(?m)^ +TIME  .* on .*\n?`), ""}, // as is what an outage was spent on
 	{regexp.MustCompile(`\d+(\.\d+)? [kKMG]i?B/s`), "RATE"},
 	{regexp.MustCompile(`\d+(\.\d+)? [KMG]iB`), "SIZE"},
