@@ -3,7 +3,6 @@ package maildir
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"runner/runtime/transport"
+	"runner/runtime/transport/sshtest"
 )
 
 // scaled is a number of messages of the table, or the share of it that MAILDIR_BENCH_SCALE says.
@@ -163,7 +163,7 @@ func spoil(b *testing.B, boxes []string, round int) {
 // benchFar is a first copy over a line of 200 Mbit/s with 50 ms for the way there and back. The messages cannot be compressed.
 func benchFar(b *testing.B) {
 	const rate = 200e6 / 8
-	spec := farSSHD(b, 25*time.Millisecond, rate)
+	spec := sshtest.Far(b, sshd(b), 25*time.Millisecond, rate)
 	w, _ := benchWorld(b, true, scaled(15_000), 250, 1)
 	noise(b, w.src)
 	w.connect(spec, transport.Spec{})
@@ -197,73 +197,6 @@ func noise(b *testing.B, root string) {
 		}
 		return os.Chtimes(path, i.ModTime(), i.ModTime())
 	}))
-}
-
-// farSSHD is sshd behind a slow line: a relay that holds each byte back for delay, and lets no more than rate bytes a second
-// through in either direction. It is no model of TCP over such a line, which a kernel with netem could make: what it shows is
-// how many answers a program waits for, and whether the windows of SSH keep the line full.
-func farSSHD(b *testing.B, delay time.Duration, rate float64) transport.Spec {
-	spec := sshd(b)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(b, err)
-	b.Cleanup(func() { l.Close() })
-	near := net.JoinHostPort(spec.Address, strconv.Itoa(spec.Port))
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			s, err := net.Dial("tcp", near)
-			if err != nil {
-				c.Close()
-				continue
-			}
-			go relay(c, s, delay, rate)
-			go relay(s, c, delay, rate)
-		}
-	}()
-	spec.Port = l.Addr().(*net.TCPAddr).Port
-	known, err := os.ReadFile(spec.KnownHosts[0])
-	must(b, err)
-	_, key, _ := strings.Cut(string(known), " ")
-	must(b, os.WriteFile(spec.KnownHosts[0], []byte(fmt.Sprintf("[127.0.0.1]:%d %s", spec.Port, key)), 0o600))
-	return spec
-}
-
-// relay passes on what it reads, later and not faster than the line. Some 4 MiB can be under way, as with TCP.
-func relay(from, to net.Conn, delay time.Duration, rate float64) {
-	type parcel struct {
-		text []byte
-		due  time.Time
-	}
-	way := make(chan parcel, 128)
-	go func() {
-		defer close(way)
-		var free time.Time // when the line can take the next byte
-		for {
-			text := make([]byte, 32<<10)
-			n, err := from.Read(text)
-			if n > 0 {
-				if now := time.Now(); free.Before(now) {
-					free = now
-				}
-				free = free.Add(time.Duration(float64(n) / rate * float64(time.Second)))
-				way <- parcel{text[:n], free.Add(delay)}
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
-	defer from.Close()
-	defer to.Close()
-	for p := range way {
-		time.Sleep(time.Until(p.due))
-		if _, err := to.Write(p.text); err != nil {
-			return
-		}
-	}
 }
 
 // benchMemory is the most memory that a process of its own has resident while it makes a first copy of a million messages,
