@@ -810,8 +810,8 @@ function imap_probe(args) end
 ---@class maildir_sync.args : StepOptions
 ---@field from Host Host that the mailboxes come from.
 ---@field to Host Host that they go to. It may be the host that runner itself runs on, which is the fastest way.
----@field path? string Directory of all mailboxes on from: it holds a directory for each domain, these one for each user. Or a pattern of where a mailbox lies, as Dovecot's mail_location has it: "/home/vmail/%d/%n". Then mailboxes that lie elsewhere are an error. Default: /var/vmail.
----@field target? string The same on to; path when it is not given. Where both are patterns the mailboxes go to where this one says: "/var/vmail/%d/%n/Maildir", or "/var/vmail/%Ld/%Ln/Maildir" for small letters. Scripts and other files of a home stay files of the home.
+---@field path? string Directory of all mailboxes on from: it holds a directory for each domain, these one for each user. Or a pattern of where a mailbox lies, as Dovecot's mail_location or mail_path has it: "/home/vmail/%d/%n", "/srv/mail/%u/Maildir", "/var/vmail/%d/%1n/%n", "/home/%{user | username}". Then mailboxes that lie elsewhere are an error. Where it does not tell the domain, domains holds the one there is. Default: /var/vmail.
+---@field target? string The same on to; path when it is not given. Where both are patterns the mailboxes go to where this one says: "/var/vmail/%d/%n/Maildir", or "/var/vmail/%Ld/%Ln/Maildir" for small letters. The home of an account ends with the last variable of a pattern; scripts and other files of a home stay files of the home.
 ---@field domains? string[] Only these domains, by the names of their directories. Empty: all.
 ---@field users? string[] Only these users: "john@example.org", or "john" in any domain. Empty: all.
 ---@field exclude? string[] Folders to leave out on both sides, as shell patterns without the leading dot: "Trash", "Junk*". Folders in them too.
@@ -857,8 +857,8 @@ maildir_sync = {}
 ---@class maildir_sync.converge.args : StepOptions
 ---@field from Host Host that the mailboxes come from.
 ---@field to Host Host that they go to. It may be the host that runner itself runs on, which is the fastest way.
----@field path? string Directory of all mailboxes on from: it holds a directory for each domain, these one for each user. Or a pattern of where a mailbox lies, as Dovecot's mail_location has it: "/home/vmail/%d/%n". Then mailboxes that lie elsewhere are an error. Default: /var/vmail.
----@field target? string The same on to; path when it is not given. Where both are patterns the mailboxes go to where this one says: "/var/vmail/%d/%n/Maildir", or "/var/vmail/%Ld/%Ln/Maildir" for small letters. Scripts and other files of a home stay files of the home.
+---@field path? string Directory of all mailboxes on from: it holds a directory for each domain, these one for each user. Or a pattern of where a mailbox lies, as Dovecot's mail_location or mail_path has it: "/home/vmail/%d/%n", "/srv/mail/%u/Maildir", "/var/vmail/%d/%1n/%n", "/home/%{user | username}". Then mailboxes that lie elsewhere are an error. Where it does not tell the domain, domains holds the one there is. Default: /var/vmail.
+---@field target? string The same on to; path when it is not given. Where both are patterns the mailboxes go to where this one says: "/var/vmail/%d/%n/Maildir", or "/var/vmail/%Ld/%Ln/Maildir" for small letters. The home of an account ends with the last variable of a pattern; scripts and other files of a home stay files of the home.
 ---@field domains? string[] Only these domains, by the names of their directories. Empty: all.
 ---@field users? string[] Only these users: "john@example.org", or "john" in any domain. Empty: all.
 ---@field exclude? string[] Folders to leave out on both sides, as shell patterns without the leading dot: "Trash", "Junk*". Folders in them too.
@@ -927,8 +927,8 @@ function maildir_sync.status(args) end
 ---@class maildir_sync.verify.args : StepOptions
 ---@field from Host Host that the mailboxes come from.
 ---@field to Host Host that they go to. It may be the host that runner itself runs on, which is the fastest way.
----@field path? string Directory of all mailboxes on from: it holds a directory for each domain, these one for each user. Or a pattern of where a mailbox lies, as Dovecot's mail_location has it: "/home/vmail/%d/%n". Then mailboxes that lie elsewhere are an error. Default: /var/vmail.
----@field target? string The same on to; path when it is not given. Where both are patterns the mailboxes go to where this one says: "/var/vmail/%d/%n/Maildir", or "/var/vmail/%Ld/%Ln/Maildir" for small letters. Scripts and other files of a home stay files of the home.
+---@field path? string Directory of all mailboxes on from: it holds a directory for each domain, these one for each user. Or a pattern of where a mailbox lies, as Dovecot's mail_location or mail_path has it: "/home/vmail/%d/%n", "/srv/mail/%u/Maildir", "/var/vmail/%d/%1n/%n", "/home/%{user | username}". Then mailboxes that lie elsewhere are an error. Where it does not tell the domain, domains holds the one there is. Default: /var/vmail.
+---@field target? string The same on to; path when it is not given. Where both are patterns the mailboxes go to where this one says: "/var/vmail/%d/%n/Maildir", or "/var/vmail/%Ld/%Ln/Maildir" for small letters. The home of an account ends with the last variable of a pattern; scripts and other files of a home stay files of the home.
 ---@field domains? string[] Only these domains, by the names of their directories. Empty: all.
 ---@field users? string[] Only these users: "john@example.org", or "john" in any domain. Empty: all.
 ---@field exclude? string[] Folders to leave out on both sides, as shell patterns without the leading dot: "Trash", "Junk*". Folders in them too.

@@ -68,7 +68,7 @@ func (a *dovecotCompareArgs) Validate() error {
 	for name, path := range map[string]string{"path": a.Path, "target": a.Target} {
 		if l, err := maildir.ParseLayout(name, path); err != nil {
 			return err
-		} else if !l.Pattern {
+		} else if !l.Pattern() {
 			return fmt.Errorf("%s must say where the mailbox of an account lies, as /var/vmail/%%d/%%n/Maildir, not %q", name, path)
 		}
 	}

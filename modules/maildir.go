@@ -33,10 +33,12 @@ type maildirScope struct {
 	// Host that they go to. It may be the host that runner itself runs on, which is the fastest way.
 	To *host.View `lua:"to,required"`
 	// Directory of all mailboxes on from: it holds a directory for each domain, these one for each user. Or a pattern of where a
-	// mailbox lies, as Dovecot's mail_location has it: "/home/vmail/%d/%n". Then mailboxes that lie elsewhere are an error.
+	// mailbox lies, as Dovecot's mail_location or mail_path has it: "/home/vmail/%d/%n", "/srv/mail/%u/Maildir", "/var/vmail/%d/%1n/%n",
+	// "/home/%{user | username}". Then mailboxes that lie elsewhere are an error. Where it does not tell the domain, domains holds the one there is.
 	Path string `lua:"path" default:"/var/vmail"`
 	// The same on to; path when it is not given. Where both are patterns the mailboxes go to where this one says:
-	// "/var/vmail/%d/%n/Maildir", or "/var/vmail/%Ld/%Ln/Maildir" for small letters. Scripts and other files of a home stay files of the home.
+	// "/var/vmail/%d/%n/Maildir", or "/var/vmail/%Ld/%Ln/Maildir" for small letters. The home of an account ends with the last variable
+	// of a pattern; scripts and other files of a home stay files of the home.
 	Target string `lua:"target"`
 	// Only these domains, by the names of their directories. Empty: all.
 	Domains []string `lua:"domains"`
@@ -56,7 +58,7 @@ type maildirScope struct {
 // Validate checks what the types do not.
 func (a *maildirScope) Validate() error {
 	var err error
-	if a.source, a.target, err = maildir.ParseLayouts(a.Path, a.Target); err != nil {
+	if a.source, a.target, err = maildir.ParseLayouts(a.Path, a.Target, a.Domains); err != nil {
 		return err
 	}
 	return checkDomains(a.Domains)
@@ -74,9 +76,9 @@ func checkDomains(domains []string) error {
 
 func (a *maildirScope) options() maildir.Options {
 	return maildir.Options{
-		From: a.From, To: a.To, Path: a.source.Root, Target: a.target.Root, PathMail: a.source.Mail, TargetMail: a.target.Mail, Strict: a.source.Pattern,
+		From: a.From, To: a.To, Path: a.source.Root, Target: a.target.Root, Layout: a.source, TargetLayout: a.target,
 		Domains: slices.Clone(a.Domains), Users: slices.Clone(a.Users),
-		Exclude: slices.Clone(a.Exclude), Owner: a.Owner, Lowercase: a.Lowercase || a.target.Lower,
+		Exclude: slices.Clone(a.Exclude), Owner: a.Owner, Lowercase: a.Lowercase,
 	}
 }
 

@@ -105,7 +105,7 @@ func judgePlaces(host string, asked []maildir.Inbox, places []string) error {
 	err := fmt.Errorf("cannot copy mailboxes to %s, because Dovecot there looks for them elsewhere (%d of %d accounts asked), and all old mails would be missing:\n  %s",
 		host, len(wrong), len(asked), strings.Join(wrong, "\n  "))
 	return module.WithHint(err, "say with patterns where they lie and where they go, such as path = \"/var/vmail/%d/%n\", target = \"/var/vmail/%d/%n/Maildir\" "+
-		"(%Ld and %Ln for small letters), or change mail_location there; ask_dovecot = false copies all the same")
+		"(%Ld and %Ln for small letters, %u for the whole address), or change mail_location there; ask_dovecot = false copies all the same")
 }
 
 // joinNotes puts notes into one line.

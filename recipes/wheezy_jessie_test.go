@@ -59,6 +59,7 @@ func TestWheezyJessie(t *testing.T) {
 	if out, status := m.command("undo", "--yes", "--state", m.state); status == 0 || !strings.Contains(out, "the new server has taken over") {
 		t.Errorf("undo after the new server has taken over: exit status %d\n%s", status, out)
 	}
+	m.patterns("mail_location = maildir:", "/srv/mail/%u", "/srv/mail/%Ld/%1n/%1.2Ln/%n/Maildir", "/srv/mail/%{domain}/%-2.2n-/%{username}", "/srv/mail/x-%d/%1Ln/%n@%d/mail")
 }
 
 // elsewhere holds that mailboxes are not copied to where the new Dovecot does not look for them: before it knows the accounts its
@@ -116,6 +117,7 @@ func TestWheezyJessieInPieces(t *testing.T) {
 	}
 	m.proved()
 	m.again()
+	m.patterns("mail_path = ", "/srv/mail/%{user|domain|substr(1, 2)}-/%{user | username | substr(-2, 2)}/%{user}", "/srv/mail/%{user | domain | lower}/%{user|username}/Maildir", "/srv/mail/%{user | domain}/%{user | username | substr(0, 1)}/%{user | lower}")
 }
 
 // TestWheezyJessieUnderLoad moves a server while mail arrives and users are at work. Whatever a server confirmed must be so on the

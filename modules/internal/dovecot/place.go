@@ -1,9 +1,6 @@
 package dovecot
 
-import (
-	"regexp"
-	"strings"
-)
+import "strings"
 
 // Places are the settings that say where the mailboxes of a user lie whose lookup says nothing of it.
 type Places struct {
@@ -11,10 +8,6 @@ type Places struct {
 	Path     string // mail_path, since 2.4: "~/Maildir"
 	Home     string // mail_home
 }
-
-// variable is one of those that such settings are made of (https://doc.dovecot.org, "Config Variables"): %d or %Ld until 2.3,
-// %{user | domain | lower} since 2.4.
-var variable = regexp.MustCompile(`%\{[^}]*\}|%.?[A-Za-z%]|%`)
 
 // Inbox is the directory of a user's INBOX; "" where the settings do not tell it.
 func (p Places) Inbox(user string) string {
@@ -38,51 +31,10 @@ func (p Places) Inbox(user string) string {
 
 // expand replaces the variables of a setting; "" when it holds others than of the user.
 func expand(text, user, home string) string {
-	known := true
-	text = variable.ReplaceAllStringFunc(text, func(v string) string {
-		value, ok := valueOf(v, user, home)
-		known = known && ok
-		return value
-	})
-	if !known {
+	p, err := ParsePattern(text)
+	if err != nil {
 		return ""
 	}
+	text, _ = p.Expand(ParseAccount(user), home)
 	return text
-}
-
-func valueOf(v, user, home string) (value string, ok bool) {
-	name, domain, _ := strings.Cut(user, "@")
-	short := map[string]string{"u": user, "n": name, "d": domain, "h": home, "%": "%"}
-	if !strings.HasPrefix(v, "%{") {
-		letter, lower := strings.CutPrefix(v[1:], "L")
-		if value, ok = short[letter]; ok && lower {
-			value = strings.ToLower(value)
-		}
-		return value, ok && (letter != "h" || home != "")
-	}
-	parts := strings.Split(v[2:len(v)-1], "|")
-	switch strings.TrimSpace(parts[0]) {
-	case "user":
-		value = user
-	case "home":
-		value, ok = home, home != ""
-		if !ok {
-			return "", false
-		}
-	default:
-		return "", false
-	}
-	for _, filter := range parts[1:] {
-		switch strings.TrimSpace(filter) {
-		case "domain":
-			value = domain
-		case "username":
-			value = name
-		case "lower":
-			value = strings.ToLower(value)
-		default:
-			return "", false
-		}
-	}
-	return value, true
 }

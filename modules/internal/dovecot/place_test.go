@@ -16,8 +16,12 @@ func TestPlaces(t *testing.T) {
 			{Path: "/var/vmail/%{user | domain | lower}/%{user|username}"},
 		},
 		"/m/john@Example.org/100%": {{Location: "maildir:/m/%u/100%%"}},
+		"/m/j/oh/e/hn/john": { // as Dovecot 2.3.19 and 2.4.1 say
+			{Location: "maildir:/m/%1n/%1.2n/%1Ld/%-2.2n/%{username}"},
+			{Path: "/m/%{user | substr(0, 1)}/%{user|username|substr(1,2)}/%{user | domain | lower | substr(0, 1)}/%{user | username | substr(-2, 2)}/%{user | username}"},
+		},
 		"": {
-			{}, {Location: "mbox:~/mail:INBOX=/var/mail/%u"}, {Location: "maildir:~/Maildir"}, {Location: "maildir:/var/vmail/%2.26Hn/%n"},
+			{}, {Location: "mbox:~/mail:INBOX=/var/mail/%u"}, {Location: "maildir:~/Maildir"}, {Location: "maildir:/var/vmail/%2.26Hn/%n"}, {Location: "maildir:/var/vmail/%0.3n"},
 			{Path: "%{home}/Maildir"}, {Path: "/m/%{protocol}/%{user}"}, {Path: "/m/%{user|md5}"}, {Path: "Maildir"}, {Location: "maildir:/x/%"},
 			{Location: "maildir:%h/Maildir"},
 		},

@@ -226,7 +226,7 @@ func (a *applier) remember(brought []work) {
 	defer a.mu.Unlock()
 	for i := range brought {
 		stem := string(base([]byte(nameOf(brought[i].to))))
-		a.brought = append(a.brought, lateLine(a.p.homeOf(brought[i].to), stem))
+		a.brought = append(a.brought, lateLine(a.p.o.TargetLayout.key(a.p.homeOf(brought[i].to)), stem))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 type comparer struct {
 	p        *Pass
 	src, dst *tree
+	way      *mapping
 	choose   *selection // of the source, as the target names paths
 	rows     *table
 	known    *known // late and reverse: what the final pass had, and what came since
@@ -31,7 +32,7 @@ type comparer struct {
 
 func newComparer(p *Pass, src, dst *tree) *comparer {
 	c := &comparer{
-		p: p, src: src, dst: dst, rows: newTable(),
+		p: p, src: src, dst: dst, way: p.o.mapping(), rows: newTable(),
 		changed: map[*mailbox]bool{}, made: map[string]bool{}, doomed: map[string]bool{}, boxes: map[string]*mailbox{},
 	}
 	for _, m := range dst.boxes {
@@ -83,7 +84,7 @@ func (c *comparer) run(ctx context.Context) error {
 		}
 	}
 	if c.p.o.Mode == Final {
-		c.p.record = newManifest(c.p.from, c.p.o.Now())
+		c.p.record = newManifest(c.p.from, c.p.o.TargetLayout.keyed(), c.p.o.Now())
 	}
 	if err := c.messages(ctx); err != nil {
 		return err
@@ -142,7 +143,7 @@ func (c *comparer) messages(ctx context.Context) error {
 			if err := c.finishAccount(ctx); err != nil {
 				return err
 			}
-			c.account.reset(p.home)
+			c.account.reset(p.home, c.p.o.TargetLayout.key(p.home))
 		}
 		if same[p.path] {
 			c.skip(&p)
@@ -186,7 +187,7 @@ func (c *comparer) skip(p *pair) {
 	c.p.Counts.Held += e.held
 	c.account.skipped = append(c.account.skipped, *p)
 	if c.p.record != nil {
-		c.p.record.add(p.home, e.sum)
+		c.p.record.add(c.account.key, e.sum)
 	}
 }
 
@@ -249,13 +250,13 @@ func (c *comparer) load(m *message) error {
 func (c *comparer) tally(p pair) {
 	for i := range c.rows.rows {
 		if r := &c.rows.rows[i]; !r.dropped {
-			c.buf = c.sum.add(p.path, p.home, r, c.rows, c.buf)
+			c.buf = c.sum.add(p.path, c.account.key, r, c.rows, c.buf)
 		}
 	}
 	c.p.Counts.Messages += c.sum.count
 	c.p.Counts.Bytes += c.sum.bytes
 	if c.p.record != nil && p.src != nil {
-		c.p.record.add(p.home, c.sum)
+		c.p.record.add(c.account.key, c.sum)
 	}
 }
 
@@ -286,6 +287,7 @@ const recent = 2 * time.Second
 // account gathers what can only be decided when all mailboxes of an account are known.
 type account struct {
 	home    string
+	key     string           // see Layout.key
 	inodes  map[inode]string // files with several links: the path that they have or will have on the target
 	missing []missing
 	extras  []extra
@@ -293,8 +295,8 @@ type account struct {
 	bases   map[uint64]bool // late: hashes of the bases that the target has
 }
 
-func (a *account) reset(home string) {
-	*a = account{home: home, inodes: map[inode]string{}, bases: map[uint64]bool{}}
+func (a *account) reset(home, key string) {
+	*a = account{home: home, key: key, inodes: map[inode]string{}, bases: map[uint64]bool{}}
 }
 
 // inode names a file with several links. Its number alone would do on one file system; size and time keep two files apart

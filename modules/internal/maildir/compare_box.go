@@ -123,7 +123,7 @@ func (b *box) miss(r *row) {
 		size: r.size, time: r.time(), mode: uint32(r.mode) & 0o777, inode: r.key(), box: b.on.dst,
 	}
 	if b.p.o.Mode.adds() {
-		if b.known.has(b.on.home, b.rows.base(r)) {
+		if b.known.has(b.account.key, b.rows.base(r)) {
 			return
 		}
 		m.to = join(join(b.on.path, "new"), lateName(string(b.rows.name(r))))
@@ -141,7 +141,7 @@ func (c *comparer) copy(m *missing) {
 	c.change(m.box)
 	c.p.Counts.Copy++
 	c.p.Counts.CopyBytes += m.size
-	c.p.domains.of(domainOf(m.to)).total++
+	c.p.domains.of(c.p.o.TargetLayout.domain(m.to)).total++
 	c.p.copies.add(m.work())
 }
 
@@ -253,7 +253,7 @@ func (c *comparer) addMissing() {
 		c.makeMailbox(dirOf(dirOf(m.to)))
 		c.p.Counts.Copy++
 		c.p.Counts.CopyBytes += m.size
-		c.p.domains.of(domainOf(m.to)).total++
+		c.p.domains.of(c.p.o.TargetLayout.domain(m.to)).total++
 		c.p.copies.add(m.work())
 	}
 	c.account.missing = nil

@@ -2,7 +2,6 @@ package maildir
 
 import (
 	"fmt"
-	"path"
 	"strings"
 )
 
@@ -27,7 +26,7 @@ func (c *comparer) directories() error {
 		}
 		// Directories of domains can belong to several sources: only their owner matters.
 		mode := dirMode(n)
-		if !strings.Contains(n.path, "/") {
+		if c.src.ways[n.path] || !strings.Contains(n.path, "/") {
 			mode = have.mode & 0o7777
 		}
 		if have.mode&0o7777 != mode || (ids{have.uid, have.gid}) != c.p.owner {
@@ -175,7 +174,7 @@ func (c *comparer) symlink(n *node) {
 		c.p.leave(n.at, "a symbolic link in place of a directory of a mailbox")
 		return
 	}
-	text, ok := linkText(n, c.p.from.root, c.p.to.root)
+	text, ok := c.way.linkText(n, c.p.from.root, c.p.to.root)
 	switch {
 	case !ok:
 		c.p.leave(n.at, fmt.Sprintf("a symbolic link that leads out, to %s", clip(n.text)))
@@ -187,22 +186,6 @@ func (c *comparer) symlink(n *node) {
 		c.touched(n.path)
 		c.p.files.add(work{kind: makeLink, from: text, to: n.path})
 	}
-}
-
-// linkText is what a symbolic link says on the target. A link that leads out of the root is not copied: on the target it
-// would lead to files that nobody meant.
-func linkText(n *node, from, to string) (string, bool) {
-	if n.text == "" {
-		return "", false
-	}
-	if rest, ok := strings.CutPrefix(path.Clean(n.text), path.Clean(from)+"/"); ok && path.IsAbs(n.text) {
-		return to + "/" + rest, true
-	}
-	if path.IsAbs(n.text) {
-		return "", false
-	}
-	end := path.Join(dirOf(n.path), n.text)
-	return n.text, end != ".." && !strings.HasPrefix(end, "../")
 }
 
 // touched notes that a file of the target changes: caches of its mailbox and compiled scripts go.

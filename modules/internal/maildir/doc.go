@@ -7,7 +7,8 @@
 //	names.go     what a name says: base and flags, caches, paths that can be trusted
 //	stream.go    a program on a host whose output is read under a watchdog
 //	listing.go   the two listings (directories and files; messages) and their parsers
-//	tree.go      directories, mailboxes, homes and files of one side
+//	layout.go    where accounts lie on a side, by the pattern of a path; place.go: where on the other side
+//	tree.go      directories, mailboxes, homes and files of one side; doubt.go: what only seems to be a mailbox
 //	table.go     the messages of one mailbox, compactly, found by base name
 //	compare*.go  both sides against each other: the work to do
 //	worklist.go  that work, compressed in memory

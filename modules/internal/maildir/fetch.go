@@ -142,7 +142,7 @@ func (f *fetcher) take(w writer, name string, item *work, h *tar.Header, body io
 	f.bytes.Add(size)
 	f.messages.Add(1)
 	if f.told != nil {
-		f.told(domainOf(item.to))
+		f.told(f.o.TargetLayout.domain(item.to))
 	}
 	return nil
 }

@@ -78,17 +78,26 @@ const (
 	bothHalves = halfCur | halfNew
 )
 
-// holds notes what lies in a directory.
+// holds notes what lies in a directory. One that lies elsewhere on the source says nothing of it.
 func (n *node) holds(child *node) {
 	child.next, n.child = n.child, child
-	if child.kind == 'd' {
-		switch nameOf(child.at) {
-		case "cur":
-			n.halves |= halfCur
-		case "new":
-			n.halves |= halfNew
-		}
+	if half := halfOf(child); half != 0 && dirOf(child.at) == n.at {
+		n.halves |= half
 	}
+}
+
+// halfOf says which half of a mailbox a directory is called.
+func halfOf(n *node) uint8 {
+	if n.kind != 'd' {
+		return 0
+	}
+	switch nameOf(n.at) {
+	case "cur":
+		return halfCur
+	case "new":
+		return halfNew
+	}
+	return 0
 }
 
 // readTree parses the output of treeScript: the clock of the host, then what each gets.

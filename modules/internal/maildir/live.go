@@ -75,12 +75,17 @@ func (l *Live) covers(src *tree) (what string, since time.Time, ok bool) {
 	}
 	var domains []string
 	for home := range src.homes {
-		domains = append(domains, domainOf(home))
+		domains = append(domains, src.to.domain(home))
 	}
 	slices.Sort(domains)
 	for _, d := range domains {
 		if since, ok := l.Domains[d]; ok {
 			return d, since, true
+		}
+		for of, since := range l.Domains {
+			if d == "" { // the directories do not tell it: it may be this one
+				return of, since, true
+			}
 		}
 	}
 	return "", time.Time{}, false

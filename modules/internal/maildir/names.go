@@ -153,9 +153,3 @@ func join(dir, name string) string {
 func below(path, dir string) bool {
 	return dir == "" || path == dir || (len(path) > len(dir) && path[len(dir)] == '/' && path[:len(dir)] == dir)
 }
-
-// domainOf is the first part of a relative path: what progress is told by.
-func domainOf(path string) string {
-	first, _, _ := strings.Cut(path, "/")
-	return first
-}

@@ -34,9 +34,8 @@ func (m Mode) adds() bool { return m == Late || m == Reverse }
 type Options struct {
 	From, To     *host.View
 	Path, Target string // absolute paths of the two roots
-	PathMail     string // directory of an account's mailbox below the account's own on the source; see [Layout]
-	TargetMail   string // the same on the target
-	Strict       bool   // mailboxes that lie elsewhere on the source are an error
+	Layout       Layout // where mailboxes lie below Path; its own root is not looked at
+	TargetLayout Layout // the same below Target: both are patterns, or none
 	Mode         Mode
 	Domains      []string
 	Users        []string
@@ -193,11 +192,14 @@ if [ -z "$2" ] || [ -n "$(printf %s "$2" | tr -d 0-9)" ]; then getent group "$2"
 	return found, nil
 }
 
-// presentDomains are the directories of a side that the chosen domains are, and the domains that have none. Where the
+// presentDomains are, where the directories of a root are domains, the directories of a side that the chosen domains are, and the domains that have none. Where the
 // target writes small letters, a source's directory may have others than the domain was given in.
-func presentDomains(ctx context.Context, s side, domains []string, fold bool) (present, missing []string, err error) {
+func presentDomains(ctx context.Context, s side, layout *Layout, domains []string, fold bool) (present, missing []string, err error) {
 	if len(domains) == 0 {
 		return nil, nil, nil
+	}
+	if !layout.byDomain() {
+		return slices.Clone(domains), nil, nil // absentDomains finds out
 	}
 	entries, err := s.view.ReadDir(ctx, s.root)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -220,4 +222,20 @@ func presentDomains(ctx context.Context, s side, domains []string, fold bool) (p
 	}
 	slices.Sort(present)
 	return slices.Compact(present), missing, nil
+}
+
+// absentDomains are the domains asked for that no account is of, where presentDomains cannot tell them; missing are those that it found.
+func absentDomains(src *tree, o *Options, from side, missing []string) ([]string, error) {
+	if o.Layout.byDomain() {
+		return missing, nil
+	}
+	have := map[string]bool{}
+	for home := range src.homes {
+		have[strings.ToLower(o.TargetLayout.domain(home))] = true
+	}
+	missing = slices.DeleteFunc(slices.Clone(o.Domains), func(d string) bool { return have[strings.ToLower(d)] })
+	if len(missing) > 0 && len(missing) == len(o.Domains) {
+		return nil, fmt.Errorf("cannot find the domain %s in %s", strings.Join(missing, ", "), from)
+	}
+	return missing, nil
 }

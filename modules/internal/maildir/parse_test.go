@@ -47,13 +47,14 @@ func TestHomes(t *testing.T) {
 		"example.org/john/Maildir": "example.org/john", "example.org/john": "example.org/john", "john": "john", "": "",
 		"a/b/c/d": "a/b",
 	} {
-		if got := homeOf(top); got != want {
+		if got := homeOf(top, 2); got != want {
 			t.Errorf("homeOf(%q) = %q, not %q", top, got, want)
 		}
 	}
 }
 
 func TestLinkText(t *testing.T) {
+	_, plain, _ := ParseLayouts("/var/vmail", "", nil)
 	cases := []struct {
 		path, text, want string
 		ok               bool
@@ -69,9 +70,20 @@ func TestLinkText(t *testing.T) {
 		{"d/u/l", "", "", false},
 	}
 	for _, c := range cases {
-		got, ok := linkText(&node{path: c.path, text: c.text}, "/var/vmail", "/srv/mail")
+		got, ok := staying(plain).linkText(&node{at: c.path, path: c.path, text: c.text}, "/var/vmail", "/srv/mail")
 		if ok != c.ok || ok && got != c.want {
 			t.Errorf("%s -> %q: %q, %v", c.path, c.text, got, ok)
+		}
+	}
+	from, to, err := ParseLayouts("/var/vmail/%d/%n", "/srv/mail/%1n/%u/Maildir", nil)
+	must(t, err)
+	m := &mapping{from: from, to: to}
+	for text, want := range map[string]string{
+		"sieve/x.sieve": "sieve/x.sieve", "../mary/x": "../../m/mary@d/x", "../../e/max/cur": "../../m/max@e/Maildir/cur", "/var/vmail/d/mary/.Sent": "/srv/mail/m/mary@d/Maildir/.Sent",
+		"../../e": "", "/var/vmail/e": "", "../../../x": "",
+	} {
+		if got, ok := m.linkText(&node{at: "d/john/link", path: "j/john@d/link", text: text}, "/var/vmail", "/srv/mail"); got != want && ok || ok != (want != "") {
+			t.Errorf("%s: %q, %v, not %q", text, got, ok, want)
 		}
 	}
 }
@@ -136,7 +148,7 @@ func FuzzTree(f *testing.F) {
 	f.Add([]byte("1\nd 700 0 0 1 -1.5 1.0 1 ./a\x00\x00f 600 0 0 1 1.0 1.0 1 ./a/../b\x00\x00"))
 	f.Fuzz(func(t *testing.T, listing []byte) {
 		found := newTree()
-		b := treeBuilder{tree: found, choose: &selection{}, way: &layout{}, last: found.root}
+		b := newTreeBuilder(found, side{}, &selection{}, staying(Layout{}))
 		if _, err := readTree(bufio.NewReaderSize(bytes.NewReader(listing), 4096), b.add); err != nil {
 			return
 		}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 	"time"
 
@@ -109,6 +108,7 @@ func Look(ctx context.Context, o Options) (*Pass, error) {
 		return nil, err
 	}
 	p.Absent = absent
+	p.Left, p.LeftCount = src.left, src.lefts
 	p.newRoot = dst == nil
 	if dst == nil {
 		dst = newTree()
@@ -119,9 +119,9 @@ func Look(ctx context.Context, o Options) (*Pass, error) {
 	p.trees = o.Now().Sub(started)
 	p.homes = src.homes
 	c := newComparer(p, src, dst)
-	c.choose = &selection{domains: mapAll(o.Domains, o.layout().path), users: mapAll(o.Users, o.layout().path), exclude: o.Exclude}
-	c.state = loadState(stateFile(o.StateDir, p.from, p.to, o.layout()), p.owner)
-	p.First, p.Inboxes = len(c.state.entries) == 0, someInboxes(src, p.to.root)
+	c.choose = o.chosen()
+	c.state = loadState(stateFile(o.StateDir, p.from, p.to, &o), p.owner)
+	p.First, p.Inboxes = len(c.state.entries) == 0, someInboxes(src, o.TargetLayout, p.to.root)
 	if o.Full {
 		clear(c.state.entries)
 	}
@@ -207,12 +207,12 @@ func (p *Pass) ready(ctx context.Context) error {
 // lookBoth lists directories and files of both sides at the same time. A target without a root gives nil. Domains that
 // the source does not have are returned; to have none of them is an error.
 func lookBoth(ctx context.Context, o *Options, from, to side, inUse bool) (src, dst *tree, absent []string, err error) {
-	way := o.layout()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		choose := &selection{users: o.Users, exclude: o.Exclude, inUse: inUse}
+		way, fold := o.mapping(), o.lowers()
+		choose := &selection{layout: o.Layout, users: o.Users, exclude: o.Exclude, inUse: inUse, fold: fold}
 		var err error
-		if choose.domains, absent, err = presentDomains(ctx, from, o.Domains, o.Lowercase); err != nil {
+		if choose.domains, absent, err = presentDomains(ctx, from, &o.Layout, o.Domains, fold); err != nil {
 			return err
 		}
 		if len(choose.domains) == 0 && len(o.Domains) > 0 {
@@ -221,12 +221,16 @@ func lookBoth(ctx context.Context, o *Options, from, to side, inUse bool) (src, 
 		if src, err = lookTree(ctx, from, o.Stall, choose, way); err != nil {
 			return err
 		}
+		if absent, err = absentDomains(src, o, from, absent); err != nil {
+			return err
+		}
 		return way.check(src, from)
 	})
 	g.Go(func() error {
-		choose := &selection{users: mapAll(o.Users, way.path), exclude: o.Exclude, inUse: o.Mode.adds()}
+		choose := o.chosen()
+		choose.inUse = o.Mode.adds()
 		var err error
-		choose.domains, _, err = presentDomains(ctx, to, mapAll(o.Domains, way.path), false)
+		choose.domains, _, err = presentDomains(ctx, to, &o.TargetLayout, choose.domains, false)
 		switch {
 		case errors.Is(err, errNoRoot):
 			return nil
@@ -236,7 +240,7 @@ func lookBoth(ctx context.Context, o *Options, from, to side, inUse bool) (src, 
 			dst = newTree()
 			return nil
 		}
-		dst, err = lookTree(ctx, to, o.Stall, choose, &layout{})
+		dst, err = lookTree(ctx, to, o.Stall, choose, staying(o.TargetLayout))
 		if errors.Is(err, errNoRoot) {
 			dst, err = nil, nil
 		}
@@ -244,15 +248,6 @@ func lookBoth(ctx context.Context, o *Options, from, to side, inUse bool) (src, 
 	})
 	err = g.Wait()
 	return src, dst, absent, err
-}
-
-func mapAll(list []string, f func(string) string) []string {
-	mapped := make([]string, len(list))
-	for i, s := range list {
-		mapped[i] = f(s)
-	}
-	slices.Sort(mapped)
-	return slices.Compact(mapped)
 }
 
 // lowerAccount writes domain and user of a path in small letters, as Dovecot from 2.1 on looks for them, and leaves the

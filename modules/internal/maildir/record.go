@@ -43,7 +43,8 @@ type Record struct {
 	Time     time.Time `json:"time"`
 	Messages int64     `json:"messages"`
 	Bytes    int64     `json:"bytes"`
-	Digest   string    `json:"digest"` // SHA-256 of what the sums of all accounts come to, in hex
+	Digest   string    `json:"digest"`         // SHA-256 of what the sums of all accounts come to, in hex
+	Keys     string    `json:"keys,omitempty"` // what accounts are called by; see Layout.keyed
 }
 
 const recordVersion = 2
@@ -52,15 +53,15 @@ const recordVersion = 2
 type manifest struct {
 	Record
 	id       string
-	sections map[string][]*sum // by home: the sums of its mailboxes
+	sections map[string][]*sum // by the key of an account: the sums of its mailboxes
 	differ   bool              // from what the target holds
 }
 
 const manifestTitle = "runner maildir manifest 1\n"
 
-func newManifest(from side, now time.Time) *manifest {
+func newManifest(from side, keys string, now time.Time) *manifest {
 	return &manifest{
-		Record:   Record{Version: recordVersion, From: from.view.Name(), Path: from.root, Time: now.UTC().Truncate(time.Second)},
+		Record:   Record{Version: recordVersion, From: from.view.Name(), Path: from.root, Time: now.UTC().Truncate(time.Second), Keys: keys},
 		id:       recordID(from),
 		sections: map[string][]*sum{},
 	}
@@ -79,8 +80,11 @@ func (m *manifest) finish(ctx context.Context, to side, choose *selection) error
 		if err != nil {
 			return err
 		}
+		if err := old.sameKeys(m.Keys, to); err != nil {
+			return err
+		}
 		for home, list := range sections {
-			if !choose.takes(home) {
+			if !choose.takesKey(home) {
 				m.sections[home] = list
 			}
 		}
@@ -120,6 +124,14 @@ func (m *manifest) encode() []byte {
 		}
 		return b
 	})
+}
+
+// sameKeys refuses a record whose accounts are called by something else: none of its messages would be known.
+func (r *Record) sameKeys(keys string, holder side) error {
+	if r.Keys == keys {
+		return nil
+	}
+	return fmt.Errorf("cannot use the record of the final pass in %s of %s: path and target were others then (patterns or not, with or without domains); give the same", recordDir(holder.root), holder.view.Name())
 }
 
 // due says that the manifest has to be written.
@@ -239,6 +251,9 @@ func lookKnown(ctx context.Context, o *Options, from, to side) (*known, error) {
 	if record == nil {
 		return nil, module.Absent(fmt.Errorf("cannot make a %s pass from %s to %s: no final pass is on record in %s of %s, so nobody knows which messages are new",
 			o.Mode, from, to, recordDir(holder.root), holder.view.Name()))
+	}
+	if err := record.sameKeys(o.TargetLayout.keyed(), holder); err != nil {
+		return nil, err
 	}
 	k := &known{}
 	sections, err := readManifest(ctx, holder, id, record)

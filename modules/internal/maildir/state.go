@@ -49,13 +49,13 @@ func (l look) settled(now int64, recent time.Duration) bool {
 const stateTitle = "runner maildir state 1\n"
 
 // stateFile is the file of a state in a directory of the runner's own.
-func stateFile(dir string, from, to side, way *layout) string {
+func stateFile(dir string, from, to side, o *Options) string {
 	if dir == "" {
 		return ""
 	}
 	key := from.view.Name() + "\x00" + from.root + "\x00" + to.view.Name() + "\x00" + to.root
-	if way.from != way.to {
-		key += "\x00" + way.from + "\x00" + way.to
+	if o.Layout.Pattern() {
+		key += "\x00" + o.Layout.String() + "\x00" + o.TargetLayout.String() + "\x00" + o.TargetLayout.Domain
 	}
 	id := sha256.Sum256([]byte(key))
 	return filepath.Join(dir, hex.EncodeToString(id[:8])+".state")

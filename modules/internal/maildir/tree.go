@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -32,6 +31,9 @@ type tree struct {
 	ways  map[string]bool // directories that lead to homes
 	plain map[string]bool // directories that hold cur and new and are no mailboxes all the same
 	now   int64           // the host's clock when the listing began, in Unix seconds
+	to    Layout          // of the target
+	left  []Left          // what has no place on the target; the first of them
+	lefts int             // how much that is
 }
 
 func newTree() *tree {
@@ -50,7 +52,7 @@ func (s side) String() string { return s.view.Name() + ":" + s.root }
 var errNoRoot = errors.New("no such directory")
 
 // lookTree lists a side. Only what choose takes is kept; way maps a path of the host to the target's.
-func lookTree(ctx context.Context, s side, stall time.Duration, choose *selection, way *layout) (*tree, error) {
+func lookTree(ctx context.Context, s side, stall time.Duration, choose *selection, way *mapping) (*tree, error) {
 	if info, err := s.view.Stat(ctx, s.root); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("cannot list the mailboxes of %s: %w", s, errNoRoot)
 	} else if err != nil {
@@ -59,11 +61,12 @@ func lookTree(ctx context.Context, s side, stall time.Duration, choose *selectio
 		return nil, fmt.Errorf("cannot list the mailboxes of %s: it is no directory", s)
 	}
 	t := newTree()
-	b := treeBuilder{tree: t, side: s, choose: choose, way: way, last: t.root}
+	t.to = way.to
+	b := newTreeBuilder(t, s, choose, way)
 	if err := b.read(ctx, stall, choose.starts(), false); err != nil {
 		return nil, err
 	}
-	if err := b.domains(ctx, stall); err != nil {
+	if err := b.suspects(ctx, stall); err != nil {
 		return nil, err
 	}
 	for {
@@ -76,7 +79,7 @@ func lookTree(ctx context.Context, s side, stall time.Duration, choose *selectio
 		}
 	}
 	t.finish()
-	return t, nil
+	return t, b.astray()
 }
 
 // treeBuilder takes the records of a listing into a tree.
@@ -84,10 +87,18 @@ type treeBuilder struct {
 	tree    *tree
 	side    side
 	choose  *selection
-	way     *layout
+	way     *mapping
 	last    *node           // directory of what was listed last: it mostly is that of what comes next
 	slab    []node          // room for further nodes
 	entered map[string]bool // directories called cur, new or tmp that turned out to be no part of a mailbox
+
+	ways    map[string]uint8 // directories of the host that lead to accounts: which of cur and new they hold
+	outside map[string]uint8 // the same of directories that fit no account
+	dropped []string         // directories called cur, new or tmp that are not in the tree
+}
+
+func newTreeBuilder(t *tree, s side, choose *selection, way *mapping) *treeBuilder {
+	return &treeBuilder{tree: t, side: s, choose: choose, way: way, last: t.root, entered: map[string]bool{}, ways: map[string]uint8{}, outside: map[string]uint8{}}
 }
 
 func (b *treeBuilder) read(ctx context.Context, stall time.Duration, starts []string, enter bool) error {
@@ -153,7 +164,12 @@ func (b *treeBuilder) add(n node) error {
 	if !b.choose.takes(n.at) || (n.kind != 'd' && isCache(nameOf(n.at))) {
 		return nil
 	}
-	n.path = b.way.path(n.at)
+	var ok bool
+	if n.path, ok = b.way.place(n.at, n.kind == 'd'); !ok {
+		b.leave(&n)
+		return nil
+	}
+	b.half(&n)
 	if other, ok := b.tree.nodes[n.path]; ok && other.at == n.at {
 		return fmt.Errorf("the listing holds %q twice", clip(n.at))
 	} else if ok && n.kind == 'd' && other.kind == 'd' && b.way.merges(n.at) {
@@ -163,7 +179,7 @@ func (b *treeBuilder) add(n node) error {
 		return fmt.Errorf("the directories %q and %q would be one on the target: merge or rename one of them", clip(other.at), clip(n.at))
 	}
 	if dir := dirOf(n.path); dir != b.last.path {
-		if b.last = b.directory(dir); b.last == nil || b.last.kind != 'd' {
+		if b.last = b.directory(dir, &n); b.last == nil || b.last.kind != 'd' {
 			b.last = b.tree.root
 			return fmt.Errorf("the listing holds %q, whose directory it does not hold", clip(n.at))
 		}
@@ -185,17 +201,20 @@ func (b *treeBuilder) keep(n node, parent *node) *node {
 	return kept
 }
 
-// directory is that of a path; one that only the target has, on the way from an account to its mailbox, is made like that of the account.
-func (b *treeBuilder) directory(path string) *node {
+// directory is that of a path; one that only the target has is made like the one that it lies in, or, in the root, like what is to lie in it.
+func (b *treeBuilder) directory(path string, within *node) *node {
 	n := b.tree.node(path)
 	if n != nil || !b.way.between(path) {
 		return n
 	}
-	parent := b.directory(dirOf(path))
+	parent := b.directory(dirOf(path), within)
 	if parent == nil || parent.kind != 'd' {
 		return nil
 	}
 	like := *parent
+	if parent == b.tree.root {
+		like = node{kind: 'd', mode: within.mode, uid: within.uid, gid: within.gid, time: within.time}
+	}
 	like.path, like.parent, like.child, like.next, like.halves = path, nil, nil, nil, 0
 	return b.keep(like, parent)
 }
@@ -206,52 +225,6 @@ func (t *tree) node(path string) *node {
 		return t.root
 	}
 	return t.nodes[path]
-}
-
-// hidden are directories called cur, new or tmp that were not entered and do not belong to a mailbox: the home of a user
-// called "new" is one.
-func (b *treeBuilder) hidden() []string {
-	if b.entered == nil {
-		b.entered = map[string]bool{}
-	}
-	var found []string
-	for path, n := range b.tree.nodes {
-		switch nameOf(n.at) {
-		case "cur", "new", "tmp":
-			if n.kind == 'd' && nameOf(path) == nameOf(n.at) && !b.entered[path] && !b.tree.isMailbox(dirOf(path)) {
-				b.entered[path] = true
-				found = append(found, "./"+n.at)
-			}
-		}
-	}
-	slices.Sort(found)
-	return found
-}
-
-// domains looks at directories of the root that seem to be mailboxes: a domain whose users are called "cur" and "new"
-// seems to be one, and is none when directories lie in these.
-func (b *treeBuilder) domains(ctx context.Context, stall time.Duration) error {
-	for path, n := range b.tree.nodes {
-		if strings.Contains(path, "/") || !b.tree.isMailbox(path) {
-			continue
-		}
-		what := "list the mailboxes of " + b.side.String()
-		s, err := ask(ctx, b.side.view, what, stall, nil, `LC_ALL=C; export LC_ALL
-cd "$1/$2" && exec find ./cur ./new -mindepth 1 -maxdepth 1 -type d -print0`, b.side.root, n.at)
-		if err != nil {
-			return err
-		}
-		defer s.close()
-		found, err := io.ReadAll(io.LimitReader(s, 4096))
-		if err != nil {
-			return err
-		}
-		if err := listingError(what, s.tolerate(b.choose.inUse)); err != nil {
-			return err
-		}
-		b.tree.plain[path] = len(found) > 0
-	}
-	return nil
 }
 
 func (t *tree) isMailbox(path string) bool {
@@ -265,7 +238,7 @@ func (t *tree) finish() {
 	t.sorted(t.root)
 	for _, m := range t.boxes {
 		m.top = t.outermost(m.path)
-		m.home = homeOf(m.top)
+		m.home = homeOf(m.top, t.to.depth())
 		t.homes[m.home] = true
 		for p := dirOf(m.home); p != ""; p = dirOf(p) {
 			t.ways[p] = true
@@ -305,11 +278,11 @@ func (t *tree) outermost(path string) string {
 	return top
 }
 
-// homeOf is the account's directory: its first two parts, domain and user, or the mailbox itself where it lies higher.
-func homeOf(top string) string {
-	parts := strings.SplitN(top, "/", 3)
-	if len(parts) > 2 {
-		parts = parts[:2]
+// homeOf is the account's directory: its first parts, as domain and user, or the mailbox itself where it lies higher.
+func homeOf(top string, depth int) string {
+	parts := strings.SplitN(top, "/", depth+1)
+	if len(parts) > depth {
+		parts = parts[:depth]
 	}
 	return strings.Join(parts, "/")
 }

@@ -19,6 +19,7 @@ type Report struct {
 	First                      []Difference
 
 	from, to side
+	layout   Layout // of the target
 }
 
 // DomainReport is a domain's part of it.
@@ -31,7 +32,7 @@ type Difference struct{ Path, Kind, What string }
 const maxDifferences = 20
 
 func (r *Report) domain(path string) *DomainReport {
-	name := domainOf(path)
+	name := r.layout.domain(path)
 	if r.Domains[name] == nil {
 		r.Domains[name] = &DomainReport{}
 	}
@@ -94,7 +95,7 @@ func Verify(ctx context.Context, o Options, content bool) (*Report, error) {
 		return nil, err
 	}
 	v := &verifier{o: &o, content: content}
-	v.report = &Report{Domains: map[string]*DomainReport{}, Kinds: map[string]int64{}, from: side{o.From, o.Path}, to: to}
+	v.report = &Report{Domains: map[string]*DomainReport{}, Kinds: map[string]int64{}, from: side{o.From, o.Path}, to: to, layout: o.TargetLayout}
 	if v.owner, err = lookOwner(ctx, &o); err != nil {
 		return nil, err
 	}
@@ -117,10 +118,11 @@ func Verify(ctx context.Context, o Options, content bool) (*Report, error) {
 
 // entries compares directories and files other than messages.
 func (v *verifier) entries() {
+	way := v.o.mapping()
 	for _, n := range v.src.order {
 		home, inHome := v.src.homeFor(n.path)
 		have := v.dst.nodes[n.path]
-		text, ok := linkText(n, v.o.Path, v.report.to.root)
+		text, ok := way.linkText(n, v.o.Path, v.report.to.root)
 		switch {
 		case !inHome && (n.kind != 'd' || !v.src.ofAccount(n.path)):
 		case n.kind == 'l' && (!ok || v.src.inMailbox(n.path)):

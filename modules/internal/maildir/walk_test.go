@@ -53,7 +53,7 @@ func TestWalkListsWhatFindLists(t *testing.T) {
 		t.Run(strings.Join(domains, ","), func(t *testing.T) {
 			list := func(local bool) (*tree, map[string][]string) {
 				v := (&machine{name: "here", local: local}).host().View
-				found, err := lookTree(t.Context(), side{v, root}, time.Minute, &selection{domains: domains}, &layout{})
+				found, err := lookTree(t.Context(), side{v, root}, time.Minute, &selection{domains: domains}, staying(Layout{}))
 				must(t, err)
 				if d := time.Since(time.Unix(found.now, 0)); d < -time.Second || d > 10*time.Second {
 					t.Errorf("the clock is off by %s", d)
@@ -116,7 +116,7 @@ func TestWalkOfWhatGoes(t *testing.T) {
 	v := (&machine{name: "here", local: true}).host().View
 	for _, inUse := range []bool{false, true} {
 		choose := &selection{domains: []string{"example.org", "gone.example"}, inUse: inUse}
-		_, err := lookTree(t.Context(), side{v, root}, time.Minute, choose, &layout{})
+		_, err := lookTree(t.Context(), side{v, root}, time.Minute, choose, staying(Layout{}))
 		if (err == nil) != inUse {
 			t.Errorf("in use %v: %v", inUse, err)
 		}
@@ -134,7 +134,7 @@ func TestWalkOfWhatGoes(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := lookTree(ctx, side{v, root}, time.Minute, &selection{}, &layout{}); err == nil {
+	if _, err := lookTree(ctx, side{v, root}, time.Minute, &selection{}, staying(Layout{})); err == nil {
 		t.Error("a listing went on when it was given up")
 	}
 }
