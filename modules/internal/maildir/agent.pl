@@ -62,7 +62,8 @@ sub across { my ($from, $to) = @_;
       substr($part, 0, $done, '');
     }
     last unless $ok; }
-  $ok = $ok && close($out) && attr($beside, $st[2] & 07777, $st[9]) && rename($beside, $to);
+  # What sync did was for the other file system.
+  $ok = $ok && eval { require IO::Handle; $out->sync } && close($out) && attr($beside, $st[2] & 07777, $st[9]) && rename($beside, $to);
   if (!$ok) { my $e = $! + 0; unlink $beside; $! = $e; return 0 }
   return unlink $from; }
 
@@ -129,9 +130,15 @@ my %do = (
     way($from) && way($to) or return failed($to, $!);
     if (!link $from, $to) { return failed($to, $!) unless $! == 2; $lost++ } },
   S => sub { my ($text, $to) = @_;
-    my $name = "$staging/$number/link-" . $serial++;
-    symlink($text, $name) && system('chown', '-h', '--', "$uid:$gid", $name) == 0 or return failed($to, $!);
-    move($name, $to) },
+    way($to) or return failed($to, $!);
+    my $beside = (parent($to) eq '' ? '' : parent($to) . '/') . ".runner-link-$$-" . $serial++;
+    for my $name ("$staging/$number/link-" . $serial++, $beside) {
+      symlink($text, $name) && system('chown', '-h', '--', "$uid:$gid", $name) == 0 or return failed($to, $!);
+      return 1 if rename $name, $to;
+      my $e = $! + 0; unlink $name; $! = $e;
+      last unless $e == 18; # another file system below the root
+    }
+    failed($to, $!) },
   C => sub { drop(@_) },
   Q => sub { putaside(@_) },
   Y => sub { system('sync -f . 2>/dev/null || sync') == 0 or failed('', 'cannot sync') },

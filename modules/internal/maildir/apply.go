@@ -40,7 +40,7 @@ type applier struct {
 func (p *Pass) Apply(ctx context.Context, to *host.Host, progress func(module.Progress)) (*Done, error) {
 	a := &applier{p: p, to: to, progress: progress, started: time.Now()}
 	a.at = place{root: p.to.root, owner: p.owner, staging: stagingName(p.from, &p.o)}
-	err := a.run(ctx)
+	err := ifFull(ctx, p.to, a.run(ctx))
 	// The context may be what failed; what was brought and what was staged must be settled all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
@@ -50,6 +50,9 @@ func (p *Pass) Apply(ctx context.Context, to *host.Host, progress func(module.Pr
 	}
 	if cleaned := removeStaging(ctx, to, a.at); err == nil {
 		err = cleaned
+	}
+	if err == nil { // what is done stays done
+		err = syncDir(ctx, to.View, p.to.root)
 	}
 	a.done.Seconds = time.Since(a.started).Seconds()
 	return &a.done, err

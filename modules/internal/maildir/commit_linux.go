@@ -56,6 +56,9 @@ func (w *localWriter) placeAcross(from int, name string, dir int, to string) err
 	aside := fmt.Sprintf("%saside-%d-%d", ownPrefix, os.Getpid(), w.serial)
 	w.serial++
 	err = w.create(dir, aside, f, st.Size, st.Mode&0o777, stamp{int64(st.Mtim.Sec), int32(st.Mtim.Nsec)})
+	if err == nil { // what sync did was for the other file system
+		err = syncFile(dir, aside)
+	}
 	if err == nil {
 		err = unix.Renameat(dir, aside, dir, to)
 	}
@@ -64,6 +67,14 @@ func (w *localWriter) placeAcross(from int, name string, dir int, to string) err
 		return err
 	}
 	return unix.Unlinkat(from, name, 0)
+}
+
+func syncFile(dir int, name string) error {
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Fsync(fd), unix.Close(fd))
 }
 
 func (w *localWriter) stageDir(name, to string) error {

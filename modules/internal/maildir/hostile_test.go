@@ -192,32 +192,3 @@ func TestLinksOnTarget(t *testing.T) {
 		}
 	})
 }
-
-func TestTargetFull(t *testing.T) {
-	if os.Getuid() != 0 {
-		need(t, "root", "mounting a small file system needs root")
-	}
-	eachWriter(t, func(t *testing.T, w *world) {
-		mountSmall(t, w.dst, "2m")
-		box := makeBox(t, w.src, "example.org/john/Maildir")
-		for i := range 40 {
-			write(t, filepath.Join(box, "cur", fmt.Sprintf("%d.a:2,", i)), strings.Repeat("x", 100_000), epoch)
-		}
-		w.to.free = 1_000_000
-		w.refused(w.with(Warm), "need 3.8 MiB", "free")
-		w.to.free = 0
-		_, _, err := w.try(w.with(Warm))
-		if err == nil || !strings.Contains(err.Error(), "no space left") && !strings.Contains(err.Error(), "No space left") {
-			t.Fatalf("a full target: %v", err)
-		}
-		for p, what := range inventory(t, w.dst) {
-			if strings.Contains(p, "/cur/") && !strings.Contains(what, " 100000 ") {
-				t.Errorf("half a message: %s %s", p, what)
-			}
-		}
-		for i := range 30 {
-			must(t, os.Remove(filepath.Join(box, "cur", fmt.Sprintf("%d.a:2,", i))))
-		}
-		w.final()
-	})
-}

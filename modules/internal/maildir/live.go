@@ -65,7 +65,10 @@ func WriteLive(ctx context.Context, h *host.Host, root string, l *Live) error {
 	if err := makeRecordDir(ctx, h, root); err != nil {
 		return err
 	}
-	return writeJSON(ctx, h, liveFile(root), l)
+	if err := writeJSON(ctx, h, liveFile(root), l); err != nil {
+		return err
+	}
+	return syncDir(ctx, h.View, recordDir(root)) // a mark that is lost lets a pass undo what users have done
 }
 
 // covers finds something of a source that is live on the target.

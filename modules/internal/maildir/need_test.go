@@ -17,10 +17,10 @@ func need(t testing.TB, word, why string) {
 	t.Skip(why)
 }
 
-// mountSmall mounts a memory file system of a given size on dir for the time of the test.
+// mountSmall mounts a memory file system of a given size ("size=2m", "nr_inodes=200") on dir for the time of the test.
 func mountSmall(t testing.TB, dir, size string) {
 	t.Helper()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size="+size, "tmpfs", dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", size, "tmpfs", dir).CombinedOutput(); err != nil {
 		need(t, "root", "cannot mount a small file system: "+string(out))
 	}
 	t.Cleanup(func() { _ = exec.Command("umount", dir).Run() })

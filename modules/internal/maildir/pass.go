@@ -139,7 +139,7 @@ func Look(ctx context.Context, o Options) (*Pass, error) {
 	}
 	if !o.Mode.adds() {
 		// A state that cannot be kept costs time in the next pass and nothing else.
-		p.StateError = c.state.save()
+		p.StateError = c.remember(ctx)
 		p.kept = c.kept
 	}
 	p.Listing = o.Now().Sub(started)
@@ -163,7 +163,7 @@ func (p *Pass) checkSpace(ctx context.Context) error {
 	if uint64(need) > bytes {
 		return fmt.Errorf("cannot copy to %s: the messages need %s and %s are free", p.to, Size(need), Size(int64(min(bytes, 1<<62))))
 	}
-	if inodes > 0 && uint64(files) > inodes {
+	if uint64(files) > inodes {
 		return fmt.Errorf("cannot copy to %s: %s are needed and the file system has %s inodes free", p.to, counted(files, "file", "files"), Number(int64(min(inodes, 1<<62))))
 	}
 	return nil

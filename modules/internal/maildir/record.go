@@ -150,7 +150,10 @@ func (m *manifest) save(ctx context.Context, h *host.Host, root string) error {
 	if err := h.Files().Remove(ctx, recordDir(root)+"/late-"+m.id+".list"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return writeJSON(ctx, h, name+".json", m.Record)
+	if err := writeJSON(ctx, h, name+".json", m.Record); err != nil {
+		return err
+	}
+	return syncDir(ctx, h.View, recordDir(root))
 }
 
 // readManifest reads the sections of a manifest.
@@ -348,7 +351,10 @@ func (k *known) saveLate(ctx context.Context, h *host.Host, root, id string, bro
 	}
 	k.late = append(k.late, brought...)
 	text := strings.Join(k.late, "\n") + "\n"
-	return h.WriteFile(ctx, recordDir(root)+"/late-"+id+".list", []byte(text), host.Attr{Mode: 0o600, UID: -1, GID: -1})
+	if err := h.WriteFile(ctx, recordDir(root)+"/late-"+id+".list", []byte(text), host.Attr{Mode: 0o600, UID: -1, GID: -1}); err != nil {
+		return err
+	}
+	return syncDir(ctx, h.View, recordDir(root))
 }
 
 func lateLine(home, stem string) string {

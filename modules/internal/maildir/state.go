@@ -92,6 +92,17 @@ func loadState(file string, owner ids) *state {
 	return s
 }
 
+// remember keeps the state. What it says to be equal must be on the target's disk before: after a loss of power there the directories would
+// look as they did, and nobody would look for what is missing in them.
+func (c *comparer) remember(ctx context.Context) error {
+	if c.state.file != "" && !c.p.newRoot && int64(c.kept) > c.p.Counts.Skipped {
+		if err := syncDir(ctx, c.p.to.view, c.p.to.root); err != nil {
+			return err
+		}
+	}
+	return c.state.save()
+}
+
 // save writes the state beside the old one and renames it. A state that cannot be kept costs time in the next pass and
 // nothing else, but the operator should know.
 func (s *state) save() error {

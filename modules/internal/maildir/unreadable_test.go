@@ -47,7 +47,7 @@ func TestUnreadableDirectory(t *testing.T) {
 				cmd := exec.Command(program)
 				var said bytes.Buffer
 				cmd.Dir, cmd.Stderr = base, &said
-				cmd.Env = append(os.Environ(), "HOME="+base, "MAILDIR_TEST_PASS="+strings.Join([]string{w.src, w.dst, string(mode), how, filepath.Join(base, "state")}, "\x1f"))
+				cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "HOME="+base, "MAILDIR_TEST_PASS="+strings.Join([]string{w.src, w.dst, string(mode), how, filepath.Join(base, "state")}, "\x1f"))
 				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 				err := cmd.Run()
 				return said.String(), err

@@ -265,19 +265,32 @@ func (w *localWriter) link(job work) error {
 }
 
 func (w *localWriter) symlink(job work) error {
-	aside := "link-" + strconv.Itoa(w.serial)
-	w.serial++
-	if err := unix.Symlinkat(job.from, w.staging, aside); err != nil {
-		return err
-	}
-	if err := unix.Fchownat(w.staging, aside, w.at.owner.uid, w.at.owner.gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return err
-	}
 	dir, err := w.dir(dirOf(job.to))
 	if err != nil {
 		return err
 	}
-	return unix.Renameat(w.staging, aside, dir, nameOf(job.to))
+	err = w.symlinkFrom(w.staging, job.from, dir, nameOf(job.to))
+	if errors.Is(err, unix.EXDEV) { // another file system below the root
+		err = w.symlinkFrom(dir, job.from, dir, nameOf(job.to))
+	}
+	return err
+}
+
+// symlinkFrom makes a symbolic link in one directory and renames it to its place in another.
+func (w *localWriter) symlinkFrom(aside int, text string, dir int, to string) error {
+	name := fmt.Sprintf("%slink-%d-%d", ownPrefix, os.Getpid(), w.serial)
+	w.serial++
+	err := unix.Symlinkat(text, aside, name)
+	if err == nil {
+		err = unix.Fchownat(aside, name, w.at.owner.uid, w.at.owner.gid, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err == nil {
+		err = unix.Renameat(aside, name, dir, to)
+	}
+	if err != nil {
+		_ = unix.Unlinkat(aside, name, 0)
+	}
+	return err
 }
 
 // putAside moves a file or a directory into the quarantine, under the same path.
@@ -296,6 +309,18 @@ func (w *localWriter) putAside(name string) error {
 func (w *localWriter) sync() error {
 	if err := unix.Syncfs(w.root); err != nil {
 		return fmt.Errorf("cannot sync %s: %w", w.at.root, err)
+	}
+	return nil
+}
+
+// syncLocal is syncDir on the runner's own host.
+func syncLocal(dir string) error {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		err = errors.Join(unix.Syncfs(fd), unix.Close(fd))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot sync %s: %w", dir, err)
 	}
 	return nil
 }

@@ -30,3 +30,5 @@ func (*walker) directory(string, func(string, *node, uint64) error) (gone, err e
 }
 
 func sameDevice(fs.FileInfo, fs.FileInfo) bool { return false }
+
+func syncLocal(string) error { panic("unreachable") }
