@@ -821,7 +821,7 @@ function imap_probe(args) end
 ---@field mode? "warm"|"final"|"late"|"reverse" What the pass may do. warm: the source is in use; adds and renames, removes nothing. final: the source is quiet; makes the target equal. late: the target is in use; adds what has reached the source since the final pass. reverse: the same, back to where the final pass came from. Default: warm.
 ---@field max_delete? integer|string How many messages a final pass may take away: a number, or a share of those on the target ("5%", the default).
 ---@field full? boolean List every mailbox. Otherwise those of accounts are skipped whose directories, on both hosts, did not change since a pass found them equal; runner remembers that in its cache directory (~/.cache/runner).
----@field streams? integer How many transfers run at once. 0: as many as serve.
+---@field streams? integer How many transfers run at once. 0: one more than the host with the fewest cores has, but 2 to 6. Where the MaxSessions of a server allows fewer, fewer run.
 ---@field rate? Size The most bytes a second that are read from from, such as "20M". 0: no limit.
 ---@field compress? "auto"|"yes"|"no" Whether from compresses what it sends, with gzip. auto: when the way is slow and a transfer shows that it gains. Default: auto.
 
@@ -868,7 +868,7 @@ maildir_sync = {}
 ---@field until? Duration How long the next pass may be forecast to take. Default: 20s.
 ---@field passes? integer The most passes that are made. Default: 10.
 ---@field strict? boolean Fail when the passes do not get as short as until.
----@field streams? integer How many transfers run at once. 0: as many as serve.
+---@field streams? integer How many transfers run at once. 0: one more than the host with the fewest cores has, but 2 to 6. Where the MaxSessions of a server allows fewer, fewer run.
 ---@field rate? Size The most bytes a second that are read from from, such as "20M". 0: no limit.
 ---@field compress? "auto"|"yes"|"no" Whether from compresses what it sends, with gzip. auto: when the way is slow and a transfer shows that it gains. Default: auto.
 

@@ -134,7 +134,8 @@ type maildirSyncArgs struct {
 	// List every mailbox. Otherwise those of accounts are skipped whose directories, on both hosts, did not change since a
 	// pass found them equal; runner remembers that in its cache directory (~/.cache/runner).
 	Full bool `lua:"full"`
-	// How many transfers run at once. 0: as many as serve.
+	// How many transfers run at once. 0: one more than the host with the fewest cores has, but 2 to 6. Where the MaxSessions of a
+	// server allows fewer, fewer run.
 	Streams int `lua:"streams"`
 	// The most bytes a second that are read from from, such as "20M". 0: no limit.
 	Rate module.Size `lua:"rate"`

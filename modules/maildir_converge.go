@@ -42,7 +42,8 @@ type maildirConvergeArgs struct {
 	Passes int `lua:"passes" default:"10"`
 	// Fail when the passes do not get as short as until.
 	Strict bool `lua:"strict"`
-	// How many transfers run at once. 0: as many as serve.
+	// How many transfers run at once. 0: one more than the host with the fewest cores has, but 2 to 6. Where the MaxSessions of a
+	// server allows fewer, fewer run.
 	Streams int `lua:"streams"`
 	// The most bytes a second that are read from from, such as "20M". 0: no limit.
 	Rate module.Size `lua:"rate"`

@@ -17,6 +17,7 @@ type Progress struct {
 	Unit       string // "messages"
 	Bytes      int64
 	TotalBytes int64
+	Detail     string // how far the part that Label names is: shown last, where there is room
 }
 
 // Apply is what a change is applied with: the writable hosts of its step and the way to tell how it goes.

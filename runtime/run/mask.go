@@ -189,7 +189,7 @@ func (m *Masker) Event(e Event) Event {
 	}
 	if e.Progress != nil {
 		p := *e.Progress
-		p.Label = m.Text(p.Label)
+		p.Label, p.Detail = m.Text(p.Label), m.Text(p.Detail)
 		e.Progress = &p
 	}
 	e.Saved, _ = m.value(e.Saved).(map[string]any)

@@ -124,6 +124,9 @@ func LiveLine(e Event, elapsed time.Duration) string {
 	} else if elapsed > 2*time.Second {
 		parts = append(parts, Seconds(elapsed.Seconds()))
 	}
+	if p.Detail != "" {
+		parts = append(parts, "("+p.Detail+")")
+	}
 	return strings.Join(parts, "  ")
 }
 

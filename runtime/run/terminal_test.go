@@ -125,8 +125,9 @@ func TestLiveLines(t *testing.T) {
 func TestLiveLine(t *testing.T) {
 	e := Event{Module: "maildir_sync", Hosts: []string{"old", "new"}, Progress: &module.Progress{
 		Label: "example.org", Done: 12041, Total: 50000, Unit: "messages", Bytes: 1 << 30, TotalBytes: 4 << 30}}
+	e.Progress.Detail = "203 of it"
 	got := LiveLine(e, 10*time.Second)
-	want := "  ...      old -> new  maildir_sync: example.org  12 041/50 000 messages  1.0 GiB  102.4 MiB/s  30 s left"
+	want := "  ...      old -> new  maildir_sync: example.org  12 041/50 000 messages  1.0 GiB  102.4 MiB/s  30 s left  (203 of it)"
 	if got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}

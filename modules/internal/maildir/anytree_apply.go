@@ -37,7 +37,7 @@ func (t *Tree) Apply(ctx context.Context, to *host.Host, progress func(module.Pr
 	o.complete()
 	a := &treeApplier{t: t, to: to, o: o, progress: progress, at: place{root: t.to.root, staging: stagingName(t.from, o)}}
 	a.f = &fetcher{o: o, from: t.from, lenient: true, rate: newLimiter(o.Rate), compress: newCompression(o)}
-	a.f.told = func(string) { a.tell() }
+	a.f.told = func(string, int64) { a.tell() }
 	err = ifFull(ctx, t.to, a.run(ctx, &done))
 	done.Copied, done.Bytes, done.Vanished = a.f.messages.Load(), a.f.bytes.Load(), a.f.vanished.Load()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"runner/runtime/host"
 	"runner/runtime/module"
 )
@@ -74,6 +72,19 @@ func (a *applier) run(ctx context.Context) error {
 		}
 		a.done.Quarantine = a.at.quarantine
 	}
+	if err := a.steps(ctx); err != nil {
+		return err
+	}
+	if a.p.record.due() {
+		if err := a.p.record.save(ctx, a.to, a.at.root); err != nil {
+			return fmt.Errorf("cannot record the final pass on %s: %w", a.to.Name(), err)
+		}
+	}
+	return nil
+}
+
+// steps are those that change mailboxes. What comes after them may need the session of their writer.
+func (a *applier) steps(ctx context.Context) error {
 	w, err := openWriter(ctx, a.to, a.at, 0, &a.p.o)
 	if err != nil {
 		return err
@@ -82,11 +93,6 @@ func (a *applier) run(ctx context.Context) error {
 	for _, step := range []func(context.Context, writer) error{a.prepare, a.copies, a.links, a.files, a.removes, a.settle} {
 		if err := step(ctx, w); err != nil {
 			return err
-		}
-	}
-	if a.p.record.due() {
-		if err := a.p.record.save(ctx, a.to, a.at.root); err != nil {
-			return fmt.Errorf("cannot record the final pass on %s: %w", a.to.Name(), err)
 		}
 	}
 	return nil
@@ -149,56 +155,6 @@ func (a *applier) removes(ctx context.Context, w writer) error {
 // settle gives files the times that they have on the source, once everything is in its place.
 func (a *applier) settle(ctx context.Context, w writer) error { return a.each(ctx, w, &a.p.settle) }
 
-// copies fetches the messages with several transfers at once, so that one sends while another is put in place.
-func (a *applier) copies(ctx context.Context, w writer) error {
-	if a.p.copies.count == 0 {
-		return nil
-	}
-	f := a.fetcher(false)
-	g, ctx := errgroup.WithContext(ctx)
-	batches := make(chan []work)
-	g.Go(func() error {
-		defer close(batches)
-		return a.split(&a.p.copies, func(b []work) error {
-			select {
-			case batches <- b:
-				return nil
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		})
-	})
-	streams := min(a.p.o.Streams, a.p.copies.count/a.p.o.batchFiles+int(a.p.copies.bytes/a.p.o.batchBytes)+1)
-	if streams == 1 { // as in a last pass: it need not wait for one more program to start on the target
-		g.Go(func() error { return a.stream(ctx, f, w, batches) })
-	}
-	for i := 1; streams > 1 && i <= streams; i++ {
-		g.Go(func() error {
-			w, err := openWriter(ctx, a.to, a.at, i, &a.p.o)
-			if err != nil {
-				return err
-			}
-			defer w.close()
-			return a.stream(ctx, f, w, batches)
-		})
-	}
-	err := g.Wait()
-	a.done.Copied, a.done.Bytes, a.done.Vanished = f.messages.Load(), f.bytes.Load(), f.vanished.Load()
-	a.tell(f, "", true)
-	return err
-}
-
-func (a *applier) stream(ctx context.Context, f *fetcher, w writer, batches <-chan []work) error {
-	for b := range batches {
-		brought, err := f.batch(ctx, w, b)
-		a.remember(brought)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // split cuts a list into batches.
 func (a *applier) split(l *worklist, send func([]work) error) error {
 	var batch []work
@@ -260,6 +216,6 @@ func (a *applier) files(ctx context.Context, w writer) error {
 
 func (a *applier) fetcher(lenient bool) *fetcher {
 	f := &fetcher{o: &a.p.o, from: a.p.from, lenient: lenient, rate: newLimiter(a.p.o.Rate), compress: newCompression(&a.p.o)}
-	f.told = func(domain string) { a.came(f, domain) }
+	f.told = func(domain string, size int64) { a.came(f, domain, size) }
 	return f
 }

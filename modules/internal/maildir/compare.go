@@ -19,6 +19,7 @@ type comparer struct {
 	rows     *table
 	known    *known // late and reverse: what the final pass had, and what came since
 	account  account
+	waiting  []account // of which more has to be listed
 	state    *state
 	sum      *sum // of the mailbox at hand
 	kept     int  // mailboxes remembered
@@ -140,9 +141,7 @@ func (c *comparer) messages(ctx context.Context) error {
 	to.strange = func(string, byte) {}
 	for i, p := range pairs {
 		if i == 0 || p.home != pairs[i-1].home {
-			if err := c.finishAccount(ctx); err != nil {
-				return err
-			}
+			c.finishAccount()
 			c.account.reset(p.home, c.p.o.TargetLayout.key(p.home))
 		}
 		if same[p.path] {
@@ -153,13 +152,16 @@ func (c *comparer) messages(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := c.finishAccount(ctx); err != nil {
-		return err
-	}
+	c.finishAccount()
 	if err := from.end(c.p.o.Mode != Final); err != nil {
 		return err
 	}
-	return to.end(c.p.o.Mode.adds())
+	if err := to.end(c.p.o.Mode.adds()); err != nil {
+		return err
+	}
+	from.close()
+	to.close()
+	return c.finishWaiting(ctx)
 }
 
 // strangeKind says why something in cur or new is no message.

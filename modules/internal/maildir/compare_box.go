@@ -141,22 +141,37 @@ func (c *comparer) copy(m *missing) {
 	c.change(m.box)
 	c.p.Counts.Copy++
 	c.p.Counts.CopyBytes += m.size
-	c.p.domains.of(c.p.o.TargetLayout.domain(m.to)).total++
+	c.p.domains.of(c.p.o.TargetLayout.domain(m.to)).add(m.size)
 	c.p.copies.add(m.work())
 }
 
 // finishAccount decides about the messages that are missing in one mailbox of an account and may be in another.
-func (c *comparer) finishAccount(ctx context.Context) error {
+func (c *comparer) finishAccount() {
 	if c.p.o.Mode.adds() {
 		c.addMissing()
-		return nil
+		return
 	}
-	a := &c.account
-	if len(a.skipped) > 0 && slices.ContainsFunc(a.missing, c.linked) {
+	if len(c.account.skipped) > 0 && slices.ContainsFunc(c.account.missing, c.linked) {
+		// This takes another listing, for which a server of few sessions has no place before the one at hand has ended.
+		c.waiting = append(c.waiting, c.account)
+		return
+	}
+	c.settleAccount()
+}
+
+// finishWaiting finishes the accounts of which more has to be listed.
+func (c *comparer) finishWaiting(ctx context.Context) error {
+	for _, c.account = range c.waiting {
 		if err := c.lookSkipped(ctx); err != nil {
 			return err
 		}
+		c.settleAccount()
 	}
+	return nil
+}
+
+func (c *comparer) settleAccount() {
+	a := &c.account
 	spare := map[string][]*extra{}
 	for i := range a.extras {
 		e := &a.extras[i]
@@ -175,7 +190,6 @@ func (c *comparer) finishAccount(ctx context.Context) error {
 	}
 	c.removeExtras()
 	a.missing, a.extras = nil, nil
-	return nil
 }
 
 // linked says that a message has further names, none of which was listed.
@@ -253,7 +267,7 @@ func (c *comparer) addMissing() {
 		c.makeMailbox(dirOf(dirOf(m.to)))
 		c.p.Counts.Copy++
 		c.p.Counts.CopyBytes += m.size
-		c.p.domains.of(c.p.o.TargetLayout.domain(m.to)).total++
+		c.p.domains.of(c.p.o.TargetLayout.domain(m.to)).add(m.size)
 		c.p.copies.add(m.work())
 	}
 	c.account.missing = nil

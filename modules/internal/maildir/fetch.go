@@ -38,7 +38,7 @@ type fetcher struct {
 	messages atomic.Int64
 	bytes    atomic.Int64
 	vanished atomic.Int64
-	told     func(domain string)
+	told     func(domain string, size int64)
 }
 
 // maxControl bounds a file other than a message whose size changed since it was listed.
@@ -142,7 +142,7 @@ func (f *fetcher) take(w writer, name string, item *work, h *tar.Header, body io
 	f.bytes.Add(size)
 	f.messages.Add(1)
 	if f.told != nil {
-		f.told(f.o.TargetLayout.domain(item.to))
+		f.told(f.o.TargetLayout.domain(item.to), size)
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ type Options struct {
 	Limit        Limit
 	Owner        string // "user", "user:group", names or numbers of the target; empty: see [ids]
 	Lowercase    bool   // directories of domains and users get small letters on the target
-	Streams      int    // transfers at once; 0: a number that fits
+	Streams      int    // transfers at once; 0: as many as fit the cores
 	Rate         int64  // bytes per second read from the source; 0: no limit
 	Compress     Compress
 	Stall        time.Duration
@@ -66,9 +66,6 @@ func (o *Options) complete() {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Streams <= 0 {
-		o.Streams = defaultStreams
-	}
 	if o.Compress == "" {
 		o.Compress = CompressAuto
 	}
@@ -80,10 +77,6 @@ func (o *Options) complete() {
 	}
 	o.Path, o.Target = path.Clean(o.Path), path.Clean(o.Target)
 }
-
-// defaultStreams is how many transfers run at once: enough that one commits while another sends, and few enough for the
-// ten sessions that an SSH server allows on a connection.
-const defaultStreams = 3
 
 // CheckRoot refuses a root that no pass may work below.
 func CheckRoot(name, root string) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -34,16 +35,20 @@ func TestProgressByDomain(t *testing.T) {
 			t.Errorf("ends with %+v", last)
 		}
 		for name, s := range p.domains {
-			if s.done != s.total {
-				t.Errorf("%s ends at %d of %d", name, s.done, s.total)
+			if s.done != s.total || s.bytes != s.totalBytes || s.bytes != 4*s.total {
+				t.Errorf("%s ends at %d of %d, %d of %d bytes", name, s.done, s.total, s.bytes, s.totalBytes)
 			}
 		}
 	})
-	s := shares{"a.example": {done: 2, total: 1200}, "b.example": {done: 3, total: 3}}
-	if got := s.label("a.example"); got != "a.example 2/1 200 (1 of 2 domains done)" {
+	now := epoch.Add(2 * time.Second)
+	s := shares{"a.example": {done: 2, total: 1200, bytes: 4 << 20, totalBytes: 3 << 30, began: epoch}, "b.example": {done: 3, total: 3}}
+	if got := s.detail("a.example", now); got != "of it 2/1 200, 4.0 MiB of 3.0 GiB, 2.0 MiB/s; 1 of 2 domains done" {
 		t.Errorf("%q", got)
 	}
-	if got := (shares{"a.example": {}}).label("a.example"); got != "a.example" {
+	if got := s.detail("a.example", epoch); got != "of it 2/1 200, 4.0 MiB of 3.0 GiB; 1 of 2 domains done" {
+		t.Errorf("%q", got)
+	}
+	if got := (shares{"a.example": {}}).detail("a.example", now); got != "" {
 		t.Errorf("%q", got)
 	}
 }

@@ -217,12 +217,24 @@ func (w *agentWriter) flush() error {
 	}
 }
 
+// endsItself is how long the program may take for what it is busy with.
+const endsItself = 5 * time.Second
+
 func (w *agentWriter) lost() int { return w.missed }
 
+// close lets the program end by itself where it can: to end it takes another session, which a server may not grant.
 func (w *agentWriter) close() error {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
+	if w.err() == nil && w.stream.process.Stdin().Close() == nil {
+		select {
+		case <-w.done:
+			_ = w.stream.wait()
+		case <-w.stream.ctx.Done():
+		case <-time.After(endsItself):
+		}
+	}
 	w.stream.close()
 	<-w.done
 	return nil
