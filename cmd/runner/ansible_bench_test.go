@@ -97,9 +97,9 @@ func newContest(b *testing.B, program string, hosts, forks int, bashrc string, d
 	c.write("ssh_config", sshConfig(spec))
 	c.write("lines", numbered("line %d\n", 100))
 	var site, inventory strings.Builder
-	site.WriteString("return { groups = { all = {\n")
+	fmt.Fprintf(&site, "return { defaults = { config = %q }, groups = { all = {\n", c.path("ssh_config"))
 	for i := range hosts {
-		fmt.Fprintf(&site, "  { name = \"h%03d\", address = \"h%03d\", config = { %q } },\n", i, i, c.path("ssh_config"))
+		fmt.Fprintf(&site, "  \"h%03d\",\n", i)
 		fmt.Fprintf(&inventory, "h%03d\n", i)
 	}
 	site.WriteString("} } }\n")

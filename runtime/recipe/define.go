@@ -64,6 +64,7 @@ func (r *Recipe) undeclared(name string) {
 // catalogue makes hosts, groups or params: a table that can be read and gone through but not changed.
 func (r *Recipe) catalogue(name, what string, values map[string]lua.LValue, declared []string) {
 	inner := r.state.NewTable()
+	r.given = append(r.given, inner)
 	for _, n := range declared {
 		if v, ok := values[n]; ok {
 			inner.RawSetString(n, v)

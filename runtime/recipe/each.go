@@ -20,8 +20,9 @@ type HostFailure struct {
 // EachError says for which hosts each(hosts, fn) failed. What failed is found in it with errors.As.
 type EachError struct {
 	Failures []HostFailure
-	Hosts    int // how many there were
-	Left     int // how many were not begun
+	Hosts    int    // how many there were
+	Left     int    // how many were not begun
+	Why      string // why not; empty: the run was stopped
 }
 
 func (e *EachError) Error() string {
@@ -38,7 +39,7 @@ func (e *EachError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "cannot finish %d of %d hosts", len(e.Failures), e.Hosts)
 	if e.Left > 0 {
-		fmt.Fprintf(&b, " (%d not begun)", e.Left)
+		fmt.Fprintf(&b, " (%d not begun%s)", e.Left, e.Why)
 	}
 	for i, text := range texts {
 		names := hosts[text]
@@ -60,46 +61,36 @@ func (e *EachError) Unwrap() []error {
 	return errs
 }
 
-// fleet is one call of each(hosts, fn).
-type fleet struct {
-	names       []module.HostName
-	hosts       []lua.LValue
-	fn          *lua.LFunction
-	forks       int
-	maxFailures int // begin no more hosts when more than these failed; -1: no bound
-}
-
-// each is each(hosts, fn) and each(hosts, { forks = …, max_failures = … }, fn): fn runs for all hosts at once, each on a thread of
-// Lua of its own. It returns the list of what fn returned, true for nothing. A failure of one host does not stop the others.
+// each is each(hosts, fn) and each(hosts, { forks = …, serial = …, max_failures = … }, fn): fn runs for all hosts at once, each on a
+// thread of Lua of its own. It returns the list of what fn returned, true for nothing. A failure of one host does not stop the others.
 func (r *Recipe) each(l *lua.LState) int {
 	t := r.inTask(l, "each")
 	f := r.readFleet(l)
-	results := make([]lua.LValue, len(f.names))
-	failures := make([]error, len(f.names))
-	r.unlocked(func() { r.runFleet(t.below(l), f, results, failures) })
-	failed := &EachError{Hosts: len(f.names)}
-	var final error
-	list := l.NewTable()
-	for i, name := range f.names {
-		switch {
-		case failures[i] != nil:
-			failed.Failures = append(failed.Failures, HostFailure{name, failures[i]})
-			if isFinal(failures[i]) && final == nil {
-				final = failures[i]
-			}
-		case results[i] == nil:
-			failed.Left++
-		default:
-			list.RawSetInt(i+1, results[i])
-		}
+	c := EachCall{At: r.where(l), Hosts: f.names, Body: r.textOf(f.fn), Keep: t.keep}
+	if err := r.guarded(func() error { f.take(t.engine, t, c); return nil }); err != nil {
+		return r.raise(l, err)
 	}
+	if err := r.restore(f); err != nil {
+		return r.raise(l, err)
+	}
+	if t.keep {
+		f.before = r.reach(f.fn)
+	}
+	below := t.below(l)
+	below.keep = false // what is inside of it begins anew with its host
+	r.unlocked(func() { r.runFleet(below, f) })
+	failed := f.ended()
 	switch {
 	case t.Err() != nil:
 		return r.stop(l)
-	case final != nil:
-		return r.raise(l, final)
+	case f.final != nil:
+		return r.raise(l, f.final)
 	case len(failed.Failures) > 0:
 		return r.raise(l, r.eachError(failed))
+	}
+	list := l.NewTable()
+	for i, v := range f.results {
+		list.RawSetInt(i+1, v)
 	}
 	l.Push(list)
 	return 1
@@ -118,110 +109,86 @@ func (r *Recipe) eachError(failed *EachError) error {
 	return &Error{At: at.At, Line: at.Line, Trace: at.Trace, What: failed.Error(), Err: failed}
 }
 
-// runFleet starts a goroutine per host, as many at a time as there are forks, and waits for all.
-func (r *Recipe) runFleet(t *thread, f fleet, results []lua.LValue, failures []error) {
+// restore makes values of Lua of what fn returned when the run was at work before.
+func (r *Recipe) restore(f *fleet) error {
+	for i, v := range f.kept {
+		value, err := r.value(v)
+		if err != nil {
+			return fmt.Errorf("cannot bring back what each returned for %s: %w", f.names[i], err)
+		}
+		f.results[i] = value
+	}
+	return nil
+}
+
+// runFleet runs one batch after the other, and tells which hosts were not begun.
+func (r *Recipe) runFleet(t *thread, f *fleet) {
+	sizes := batches(f.serial, f.all, len(f.todo))
+	next := 0
+	for n, size := range sizes {
+		batch := f.todo[next : next+size]
+		if len(sizes) > 1 {
+			f.account.Batch(n+1, len(sizes), f.namesOf(batch))
+		}
+		begun := r.runBatch(t, f, batch)
+		next += begun
+		if begun < size || t.Err() != nil || f.enough() || f.batchFailed(batch) {
+			break
+		}
+	}
+	f.left = f.todo[next:]
+	f.account.End(f.namesOf(f.left), f.why)
+}
+
+// runBatch starts a goroutine per host, as many at a time as there are forks, and waits for all. It says how many were begun.
+func (r *Recipe) runBatch(t *thread, f *fleet, batch []int) (begun int) {
 	slots := make(chan struct{}, f.forks)
 	var wait sync.WaitGroup
-	var mu sync.Mutex
-	failed := 0
-	enough := func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return f.maxFailures >= 0 && failed > f.maxFailures
-	}
-	for i := range f.names {
+	defer wait.Wait()
+	for _, i := range batch {
 		select {
 		case slots <- struct{}{}:
 		case <-t.Done():
 		}
-		if t.Err() != nil || enough() {
+		if t.Err() != nil || f.enough() {
 			break
 		}
+		begun++
 		wait.Go(func() {
 			defer func() { <-slots }()
-			results[i], failures[i] = r.runHost(t, f, i)
-			if failures[i] != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				failed++
-			}
+			end := f.account.Begin(f.names[i])
+			o := r.runHost(t, f, i)
+			f.note(o.Err)
+			end(o)
 		})
 	}
-	wait.Wait()
+	return begun
 }
 
-func (r *Recipe) runHost(t *thread, f fleet, i int) (lua.LValue, error) {
+func (r *Recipe) runHost(t *thread, f *fleet, i int) (o Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	results, failure := r.call(t, f.fn, f.hosts[i])
-	switch {
-	case failure != nil:
-		return nil, failure.err
-	case len(results) == 0 || results[0] == lua.LNil:
-		return lua.LTrue, nil
+	if failure != nil {
+		f.failures[i] = failure.err
+		return Outcome{Err: failure.err}
 	}
-	return results[0], nil
+	f.results[i] = lua.LTrue
+	if len(results) > 0 && results[0] != lua.LNil {
+		f.results[i] = results[0]
+	}
+	if f.before.known {
+		o.Result, o.Keep = r.keepable(f.results[i])
+		after := r.reach(f.fn)
+		o.Keep = o.Keep && after.known && after.outside == f.before.outside
+		o.Saved = after.saved != f.before.saved
+	}
+	return o
 }
 
-func (r *Recipe) readFleet(l *lua.LState) fleet {
-	const form = "each(hosts, function(host) … end)"
-	list, ok := l.Get(1).(*lua.LTable)
-	if !ok {
-		if _, one := hostOf(l.Get(1)); one {
-			r.mistake(l, "cannot run each: its hosts are one host; put it into a list, each({ host }, …)")
-		}
-		r.mistake(l, "cannot run each: its hosts are %s; the form is %s", shown(l.Get(1)), form)
-	}
-	fn, ok := l.Get(l.GetTop()).(*lua.LFunction)
-	if !ok || l.GetTop() < 2 || l.GetTop() > 3 {
-		r.mistake(l, "cannot run each: the form is %s", form)
-	}
-	f := fleet{fn: fn, forks: r.options.Forks, maxFailures: -1}
-	if f.forks <= 0 {
-		f.forks = DefaultForks
-	}
-	if l.GetTop() == 3 {
-		r.fleetOptions(l, &f)
-	}
-	k, err := keysOf("the list of hosts", list)
-	if err != nil || k.names != nil {
-		r.mistake(l, "cannot run each: its hosts must be a list of hosts, such as groups.web or { hosts.a, hosts.b }")
-	}
-	for i := 1; i <= k.numbers; i++ {
-		name, ok := hostOf(list.RawGetInt(i))
-		if !ok {
-			r.mistake(l, "cannot run each: item %d of its hosts is %s, not a host", i, shown(list.RawGetInt(i)))
-		}
-		f.names, f.hosts = append(f.names, name), append(f.hosts, list.RawGetInt(i))
-	}
-	return f
-}
-
-func (r *Recipe) fleetOptions(l *lua.LState, f *fleet) {
-	o, ok := l.Get(2).(*lua.LTable)
-	if !ok {
-		r.mistake(l, "cannot run each: its options are a table, { forks = 5, max_failures = 1 }, not %s", shown(l.Get(2)))
-	}
-	read := fieldsReader{what: "each", table: o}
-	read.known("forks", "max_failures")
-	f.forks = read.count("forks", f.forks, 1)
-	f.maxFailures = read.count("max_failures", f.maxFailures, 0)
-	if read.err != nil {
-		r.raise(l, errors.New(strings.Replace(read.err.Error(), "cannot declare", "cannot run", 1)))
-	}
-}
-
-// count is a whole number that is at least the given one.
-func (f *fieldsReader) count(name string, otherwise, least int) int {
-	switch v := f.table.RawGetString(name).(type) {
-	case *lua.LNilType:
-	case lua.LNumber:
-		if n := int(v); lua.LNumber(n) == v && n >= least {
-			return n
-		}
-		f.fail("%s must be a whole number from %d up, not %s", name, least, v)
-	default:
-		f.fail("%s must be a number, not %s", name, shown(v))
-	}
-	return otherwise
+// keepable is the result of a host as the journal keeps it, when that gives back the same.
+func (r *Recipe) keepable(v lua.LValue) (any, bool) {
+	x := export{reveal: func(*secret) (any, error) { return nil, errors.New("a secret cannot be kept") }}
+	value, err := x.value("it", v)
+	return value, err == nil && checkKept("it", value) == nil
 }

@@ -64,6 +64,7 @@ type Recipe struct {
 	saved       *lua.LTable
 	kept        map[string]any       // the content of saved
 	required    map[string]*required // by path
+	given       []*lua.LTable        // what is in hosts, groups and params
 	pause       func(work func())    // runs work without counting its time for Limit
 }
 

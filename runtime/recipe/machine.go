@@ -3,6 +3,7 @@ package recipe
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"runtime/debug"
 	"sync"
 
@@ -27,13 +28,15 @@ type machine struct {
 	// namedSecrets are those that the recipe knows by name.
 	namedSecrets map[string]*secret
 	rules        []explanation // made when the first is needed
+	globals      *lua.LTable   // what the files of the recipe set
+	seed         maphash.Seed  // of sums that are compared with each other
 
 	hostMeta, secretMeta, errorMeta *lua.LTable
 	objectMeta                      *lua.LTable // of a file of tests
 }
 
 func newMachine(secrets SecretReader) *machine {
-	m := &machine{files: map[string]*file{}, secrets: secrets}
+	m := &machine{files: map[string]*file{}, secrets: secrets, seed: maphash.MakeSeed()}
 	m.state = lua.NewState(lua.Options{
 		SkipOpenLibs: true, MinimizeStackMemory: true, CallStackSize: maxCalls,
 		RegistrySize: 256, RegistryGrowStep: 4096, RegistryMaxSize: maxRegisters,
@@ -58,6 +61,7 @@ type thread struct {
 	done   <-chan struct{}
 	engine Engine
 	mode   mode
+	keep   bool        // the body of a task, and in no each: hosts that it is done with need not be taken again
 	parent *lua.LState // the thread that waits for this one; nil: none
 	depth  int
 }

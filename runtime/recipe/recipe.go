@@ -41,6 +41,8 @@ type Engine interface {
 	Say(ctx context.Context, text string)
 	// Ask asks a question at a gate inside a task (ask "…"); false is an error in the recipe's task.
 	Ask(ctx context.Context, question string) (bool, error)
+	// Each begins the account of a call of each(hosts, fn); nil: there is none to be kept.
+	Each(ctx context.Context, c EachCall) Fleet
 }
 
 // Step is one call of a module by a recipe.

@@ -23,6 +23,14 @@ type recorder struct {
 	asked []string
 	no    bool // what it answers
 	step  func(ctx context.Context, s Step) (map[string]any, error)
+	each  func(EachCall) Fleet
+}
+
+func (e *recorder) Each(_ context.Context, c EachCall) Fleet {
+	if e.each == nil {
+		return nil
+	}
+	return e.each(c)
 }
 
 func (e *recorder) Step(ctx context.Context, s Step) (map[string]any, error) {

@@ -128,6 +128,7 @@ func namesOf(t *lua.LTable) (names []string) {
 func (m *machine) strict(allow func(t *thread, name string) (problem string)) {
 	l := m.state
 	runners, files, env := l.G.Global, l.NewTable(), l.NewTable()
+	m.globals = files
 	meta := func(t *lua.LTable, index lua.LValue) *lua.LTable {
 		mt := l.NewTable()
 		mt.RawSetString("__index", index)

@@ -163,7 +163,7 @@ func (r *Recipe) RunTask(ctx context.Context, e Engine, t *Task) (skipped string
 	if err != nil || skip {
 		return skipped, err
 	}
-	_, err = r.enter(ctx, e, working, t.At, t.body)
+	_, err = r.enterAs(ctx, e, &thread{mode: working, keep: true}, t.At, t.body)
 	return "", err
 }
 
@@ -226,15 +226,20 @@ func (r *Recipe) RunHandler(ctx context.Context, e Engine, name string) error {
 
 // enter runs a function of the recipe and keeps what it left in saved, also when it failed.
 func (r *Recipe) enter(ctx context.Context, e Engine, how mode, at Position, body any) ([]lua.LValue, error) {
+	return r.enterAs(ctx, e, &thread{mode: how}, at, body)
+}
+
+func (r *Recipe) enterAs(ctx context.Context, e Engine, t *thread, at Position, body any) ([]lua.LValue, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e == nil {
 		e = r.options.Engine
 	}
 	if ctx.Err() != nil {
-		return nil, r.at(at, stoppedError(newThread(ctx, e, how)))
+		return nil, r.at(at, stoppedError(newThread(ctx, e, t.mode)))
 	}
-	results, f := r.call(newThread(ctx, e, how), body.(*lua.LFunction))
+	t.Context, t.done, t.engine = ctx, ctx.Done(), e
+	results, f := r.call(t, body.(*lua.LFunction))
 	kept, err := r.savedValues()
 	if err == nil {
 		r.kept = kept

@@ -40,12 +40,16 @@ type engine struct {
 	limit    string
 	goOn     string        // the command that goes on with this run
 	slots    chan struct{} // one for each step that may be at work at a time
+	afresh   bool          // tasks were chosen by name: they are run for all hosts
+	// hostsDone are the hosts that earlier sessions are done with.
+	hostsDone func(workKey) map[string]hostDone
 
 	asking sync.Mutex // one question at a time
 
 	mu       sync.Mutex
 	scope    scope
 	steps    int
+	byHost   hostTable  // of the session
 	counts   Counts     // of the session
 	notified []string   // in this phase, in the order of notice
 	pending  []unmade   // check mode: what steps would have changed
@@ -57,6 +61,7 @@ type scope struct {
 	phase, task string
 	handler     bool
 	undo        bool
+	eaches      int // calls of each(hosts, fn) so far that are counted
 }
 
 // unmade is a step that check mode did not apply.
@@ -190,7 +195,7 @@ func (e *engine) lastUnmade(hosts []module.HostName) (string, bool) {
 func (e *engine) add(status module.Status) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.count(status)
+	e.counts.add(status)
 }
 
 func (e *engine) tally() Counts {
@@ -199,19 +204,19 @@ func (e *engine) tally() Counts {
 	return e.counts
 }
 
-func (e *engine) count(status module.Status) {
+func (c *Counts) add(status module.Status) {
 	switch status {
 	case module.OK:
-		e.counts.OK++
+		c.OK++
 	case module.Changed:
-		e.counts.Changed++
+		c.Changed++
 	case module.Skipped, Stopped:
-		e.counts.Skipped++
+		c.Skipped++
 	case module.Failed:
-		e.counts.Failed++
+		c.Failed++
 	case module.Unreachable:
-		e.counts.Unreachable++
+		c.Unreachable++
 	case module.Unknown:
-		e.counts.Unknown++
+		c.Unknown++
 	}
 }

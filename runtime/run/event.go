@@ -26,8 +26,12 @@ const (
 	Kept       Kind = "kept"       // Original was kept before something is overwritten
 	Progress   Kind = "progress"   // never in the journal
 	StepEnd    Kind = "step_end"
-	Said       Kind = "say"     // Text is from the recipe
-	Warned     Kind = "warning" // Text is from the runner
+	EachStart  Kind = "each_start" // each(hosts, fn) begins; Hosts are those that it takes
+	Batch      Kind = "batch"      // of each with serial; Hosts are those of the batch
+	HostEnd    Kind = "host_end"   // fn has ended for one host
+	EachEnd    Kind = "each_end"   // Hosts are those that failed, Left those that were not begun
+	Said       Kind = "say"        // Text is from the recipe
+	Warned     Kind = "warning"    // Text is from the runner
 )
 
 // Event is one thing that happened in a run. The journal (JSON lines), --json and the terminal are three readers of
@@ -64,6 +68,14 @@ type Event struct {
 	Stops  []string      `json:"stops,omitempty"`  // of step_plan: what its changes take from people, such as SMTP
 	Starts []string      `json:"starts,omitempty"` // of step_plan: what they give back
 	Table  *module.Table `json:"table,omitempty"`  // of step_plan: what was found
+
+	Each       int          `json:"each,omitempty"`        // of each_start to each_end: which call of each it is in the task, from 1; none inside of another each
+	Body       string       `json:"body,omitempty"`        // sum of the text of its function
+	Done       bool         `json:"done,omitempty"`        // of host_end: the host is not taken again when the run goes on
+	NeedsSaved bool         `json:"needs_saved,omitempty"` // of host_end: Done holds when the task ends, with what is in the table saved
+	Result     any          `json:"result,omitempty"`      // of host_end that is Done: what the function returned
+	Left       []string     `json:"left,omitempty"`        // of each_end
+	PerHost    []HostResult `json:"per_host,omitempty"`    // of run_end
 
 	Format     int      `json:"format,omitempty"`       // of run_start: version of this form of event; see EventFormat
 	Handler    bool     `json:"handler,omitempty"`      // of task_start and task_end: Task is the name of a handler

@@ -50,11 +50,23 @@ func hintOf(err error) string {
 	return ""
 }
 
+// codeOfHosts is the exit code for what failed on several hosts: they count as unreachable when all of them are.
+func codeOfHosts(each *recipe.EachError) int {
+	code := CodeOf(each.Failures[0].Err)
+	for _, h := range each.Failures {
+		if CodeOf(h.Err) != code {
+			return ExitFailed
+		}
+	}
+	return code
+}
+
 // CodeOf is the exit code for an error.
 func CodeOf(err error) int {
 	var f *Failure
 	var argument *module.ArgumentError
 	var unreachable *host.UnreachableError
+	var each *recipe.EachError
 	switch {
 	case err == nil:
 		return ExitOK
@@ -62,6 +74,8 @@ func CodeOf(err error) int {
 		return ExitStopped
 	case errors.Is(err, ErrGate):
 		return ExitGate
+	case errors.As(err, &each) && len(each.Failures) > 1:
+		return codeOfHosts(each)
 	case errors.As(err, &f) && f.Code != 0:
 		return f.Code
 	case errors.As(err, &argument):

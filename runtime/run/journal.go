@@ -106,12 +106,14 @@ func (j *Journal) Write(e Event) error {
 // lasting says that the run must not go on before the event is on the disk.
 func lasting(e Event) bool {
 	switch e.Kind {
-	case StepStart, Said, Warned, PhaseStart, TaskStart:
+	case StepStart, Said, Warned, PhaseStart, TaskStart, EachStart, Batch, EachEnd:
 		return false
 	case StepPlan:
 		return len(e.Changes) > 0
 	case StepEnd:
 		return e.Status != module.OK && e.Status != module.Skipped
+	case HostEnd:
+		return e.Status == module.Changed
 	}
 	return true
 }

@@ -192,6 +192,13 @@ func (m *Masker) Event(e Event) Event {
 		p.Label, p.Detail = m.Text(p.Label), m.Text(p.Detail)
 		e.Progress = &p
 	}
+	e.Result = m.value(e.Result)
+	if len(e.PerHost) > 0 {
+		e.PerHost = slices.Clone(e.PerHost)
+		for i := range e.PerHost {
+			e.PerHost[i].Error = m.Text(e.PerHost[i].Error)
+		}
+	}
 	e.Saved, _ = m.value(e.Saved).(map[string]any)
 	e.Detail, _ = m.value(e.Detail).(map[string]any)
 	return e

@@ -64,6 +64,8 @@ type Record struct {
 	pending map[string][]string // phase: handlers that were notified and have not run
 	planned map[int]Event       // step that began to change something: the event of its plan
 	steps   int                 // the highest number of a step
+	hosts   map[workKey]map[string]hostDone
+	unsaved map[workKey]map[string]hostDone // those that hold when their task has ended
 }
 
 // Session is one call of the runner that worked on a run.
@@ -91,7 +93,7 @@ type TaskRecord struct {
 }
 
 func newRecord(id string, events []Event) *Record {
-	r := &Record{ID: id, Events: events, pending: map[string][]string{}, planned: map[int]Event{}}
+	r := &Record{ID: id, Events: events, pending: map[string][]string{}, planned: map[int]Event{}, hosts: map[workKey]map[string]hostDone{}, unsaved: map[workKey]map[string]hostDone{}}
 	for _, e := range events {
 		r.add(e)
 	}
@@ -127,6 +129,8 @@ func (r *Record) add(e Event) {
 		if t := r.task(e); t != nil && e.Status == module.Failed && e.Error != "" {
 			t.Error = e.Error
 		}
+	case EachStart, HostEnd, EachEnd:
+		r.each(e)
 	case ChangeDone:
 		if t := r.task(e); t != nil && e.Error == "" && !e.Undo {
 			t.Changes++
@@ -157,9 +161,13 @@ func (r *Record) find(name TaskName) *TaskRecord {
 }
 
 func (r *Record) taskStart(e Event) {
+	if e.Undo {
+		r.forgetHosts(r.hosts, TaskName{e.Phase, e.Task})
+	}
 	if e.Handler || e.Undo {
 		return
 	}
+	r.forgetHosts(r.unsaved, TaskName{e.Phase, e.Task})
 	t := r.task(e)
 	if t == nil {
 		t = &TaskRecord{TaskName: TaskName{e.Phase, e.Task}}
@@ -194,6 +202,7 @@ func (r *Record) taskEnd(e Event) {
 		t.Error = e.Error
 	}
 	t.Done = good && !e.OutOfOrder
+	r.settleHosts(t.TaskName, good)
 }
 
 // undone takes back that a task is done, and with it all tasks after it: they were done on top of what is no more.

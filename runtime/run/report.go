@@ -179,6 +179,12 @@ func eventLine(e Event) string {
 		return "  " + joinText(string(e.Status)+": "+e.Task, e.Note, e.Error)
 	case StepEnd:
 		return "    " + joinText(string(e.Status)+": "+hostColumn(e)+" "+orElse(e.Title, e.Module), e.Note, e.Error)
+	case Batch:
+		return "    " + e.Text
+	case EachStart, EachEnd:
+		if text := orElse(e.Text, e.Note); text != "" {
+			return "    " + text
+		}
 	case ChangeDone:
 		return "      " + joinText(summaries(e.Changes), e.Error)
 	case Kept:

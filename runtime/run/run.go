@@ -152,8 +152,8 @@ func open(o Options, undo bool) (*session, error) {
 	e := &engine{
 		modules: modules, hosts: o.Hosts, stop: o.Stop, operator: o.Operator, handlers: o.Program.Handlers, outside: o.Outside, source: o.Program.Line,
 		check: o.Check, making: o.Plan, yes: o.Yes, patient: o.Wait, answers: o.Answers, limit: o.Limit, goOn: o.GoOn, slots: make(chan struct{}, o.Forks),
-		instead: o.Instead,
-		tell:    &teller{mask: o.Mask, reporters: slices.Clone(o.Reporters), now: o.Now},
+		instead: o.Instead, byHost: hostTable{}, afresh: o.Choice.From != "" || o.Choice.Only != "",
+		tell: &teller{mask: o.Mask, reporters: slices.Clone(o.Reporters), now: o.Now},
 	}
 	if o.Wheel != nil {
 		e.wheel = o.Wheel
@@ -165,6 +165,7 @@ func open(o Options, undo bool) (*session, error) {
 		s.record = newRecord("", nil)
 	}
 	e.steps = s.record.steps
+	e.hostsDone = func(k workKey) map[string]hostDone { return s.record.hosts[k] }
 	return s, nil
 }
 
@@ -217,6 +218,7 @@ func (s *session) finish(err error) error {
 	s.enter(scope{})
 	counts := s.tally()
 	e := Event{Kind: RunEnd, Check: s.check, Undo: s.undo, Counts: &counts, Took: s.tell.now().Sub(s.began).Seconds(), Status: statusOf(err, counts)}
+	e.PerHost = s.hostResults()
 	e.Finished = err == nil && !s.check && s.complete()
 	var f *Failure
 	errors.As(err, &f)

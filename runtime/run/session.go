@@ -165,6 +165,10 @@ func isArgument(err error) bool {
 func (s *session) failure(err error) *Failure {
 	var f *Failure
 	if errors.As(err, &f) {
+		if code := CodeOf(err); code != f.Code {
+			all := *f // of several hosts
+			all.Code, f = code, &all
+		}
 		if f.Source == "" && f.At != nil {
 			f.Source = s.program.Line(*f.At)
 		}

@@ -276,7 +276,12 @@ func (s *step) settle(e *Event, r module.Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.book(e, r.Changes, s.before())
-	s.count(r.Status)
+	s.counts.add(r.Status)
+	row := *e
+	if r.Err != nil && r.Status != Stopped {
+		row.Error = r.Err.Error()
+	}
+	s.byHost.add(row)
 	if s.check && (r.Status == module.Changed || r.Status == module.Unknown) {
 		s.pending = append(s.pending, unmade{s.title(), s.call.Hosts(), s.base.Step})
 	}

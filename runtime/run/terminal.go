@@ -130,6 +130,8 @@ func (t *Terminal) render(e Event) string {
 		return t.taskEnd(e)
 	case StepEnd:
 		return t.stepEnd(e)
+	case EachStart, Batch, EachEnd:
+		return t.fleetEvent(e)
 	case Said:
 		return t.heading() + t.between() + t.said(e.Text)
 	case Warned:
@@ -223,6 +225,7 @@ func (t *Terminal) recap(e Event) string {
 	if text := t.gone.text(); text != "" {
 		b.WriteString(text + "\n")
 	}
+	b.WriteString(t.hostTable(e))
 	if c := e.Counts; c != nil {
 		verb := "changed"
 		if e.Check {
