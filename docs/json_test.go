@@ -57,6 +57,7 @@ func TestJSONFields(t *testing.T) {
 		"event": reflect.TypeFor[run.Event](), "at": reflect.TypeFor[recipe.Position](), "changes": reflect.TypeFor[run.ChangeInfo](),
 		"kept": reflect.TypeFor[module.Original](), "counts": reflect.TypeFor[run.Counts](), "progress": reflect.TypeFor[module.Progress](),
 		"detail": reflect.TypeFor[run.Start](), "table": reflect.TypeFor[module.Table](), "standing": reflect.TypeFor[run.Standing](),
+		"host": reflect.TypeFor[run.HostResult](),
 	} {
 		if want := tagsOf(typ); !slices.Equal(documented[name], want) {
 			t.Errorf("%s: the page has %v, the program %v", name, documented[name], want)
@@ -76,7 +77,7 @@ func TestJSONFields(t *testing.T) {
 			}
 		}
 	}
-	for _, must := range []string{"format", "status", "changes", "kept", "counts", "detail", "error", "notify", "handler", "saved", "finished", "at"} {
+	for _, must := range []string{"format", "status", "changes", "kept", "counts", "detail", "error", "notify", "handler", "saved", "finished", "at", "each", "done", "result", "left", "per_host"} {
 		if !seen["event"][must] {
 			t.Errorf("the real runs wrote no %s: they show %v", must, slices.Sorted(maps.Keys(seen["event"])))
 		}
@@ -86,7 +87,7 @@ func TestJSONFields(t *testing.T) {
 			t.Errorf("a real run writes the event %s, which the page does not have", kind)
 		}
 	}
-	if len(seen["kinds"]) < 14 {
+	if len(seen["kinds"]) < 18 {
 		t.Errorf("the real runs wrote only the kinds %v", slices.Sorted(maps.Keys(seen["kinds"])))
 	}
 }
@@ -106,6 +107,10 @@ func collect(seen map[string]map[string]bool, object string, fields map[string]a
 				seen["kinds"] = map[string]bool{}
 			}
 			seen["kinds"][value.(string)] = true
+		case "per_host":
+			for _, h := range value.([]any) {
+				collect(seen, "host", h.(map[string]any))
+			}
 		case "at", "kept", "counts", "progress", "detail", "table":
 			collect(seen, name, value.(map[string]any))
 		case "changes":
@@ -132,6 +137,10 @@ end)
 `,
 		"fail.lua": `recipe { name = "F", hosts = { web = "x" } }
 phase "one"
+task("Each", function()
+  each({ hosts.web }, function() return "seen" end)
+  pcall(each, { hosts.web, hosts.web }, { serial = 1 }, function() fail "no" end)
+end)
 task("Fail", function() command { on = hosts.web, argv = { "false" }, retries = 1, delay = "10ms" } end)
 `,
 	} {

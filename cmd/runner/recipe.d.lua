@@ -111,9 +111,10 @@ function handler(name, body) end
 
 ---@class EachOptions
 ---@field forks? integer How many hosts are worked on at a time.
----@field max_failures? integer How many hosts may fail before no more are begun.
+---@field serial? integer|string|(integer|string)[] How many hosts make a batch, such as 5 or "20%"; of a list the last goes on. A batch begins when the one before has ended, unless all of that failed.
+---@field max_failures? integer|string How many hosts may fail, such as 2 or "10%". When more did, no more are begun.
 
----Runs a function for many hosts at the same time, and returns what it returned for each.
+---Runs a function for many hosts at the same time, and returns what it returned for each: true for nothing, false for hosts that --limit leaves out. A run that goes on takes only the hosts that it is not done with.
 ---@param hosts Host[]
 ---@param options EachOptions
 ---@param fn fun(host: Host): any

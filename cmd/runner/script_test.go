@@ -180,7 +180,7 @@ var changing = []struct {
 func tidyCommand(ts *testscript.TestScript, _ bool, _ []string) {
 	for from, to := range map[string]string{"stdout": "out", "stderr": "err"} {
 		text := ts.ReadFile(from)
-		for _, name := range []string{"WORK", "PORT", "CLOSED", "SMTP", "STRICT", "BARE", "FULL", "SOCKET"} {
+		for _, name := range []string{"WORK", "PORT", "CLOSED", "SILENT", "SMTP", "STRICT", "BARE", "FULL", "SOCKET"} {
 			if value := ts.Getenv(name); value != "" {
 				text = strings.ReplaceAll(text, value, "$"+name)
 			}

@@ -119,7 +119,7 @@ func TestEachGoesOnWhenOneHostFails(t *testing.T) {
 func TestEachStopsAfterMaxFailures(t *testing.T) {
 	r := fleetOf(t, 50, 1, `each(groups.web, { forks = 1, max_failures = 2 }, function(host) fail("no") end)`)
 	err := runAll(t, r, &recorder{})
-	want := "move.lua:4:1: cannot finish 3 of 50 hosts (47 not begun): web000, web001, web002: no"
+	want := "move.lua:4:1: cannot finish 3 of 50 hosts (47 not begun, since more failed than max_failures = 2): web000, web001, web002: no"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -130,7 +130,7 @@ func (f *fleet) enough() bool {
 	case f.final != nil:
 		return true
 	case f.most != nil && f.failed > f.most.of(f.all):
-		f.why = ", since more than " + f.most.String() + " failed"
+		f.why = ", since more failed than max_failures = " + f.most.String()
 		return true
 	}
 	return false
@@ -170,7 +170,7 @@ type share struct {
 func (s share) String() string {
 	text := strconv.FormatFloat(s.number, 'f', -1, 64)
 	if s.percent {
-		text += " %"
+		text = `"` + text + `%"`
 	}
 	return text
 }

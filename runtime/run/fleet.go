@@ -34,9 +34,10 @@ type account struct {
 	done map[string]hostDone
 	keep bool // what is done is written down, so that going on does not take it again
 
-	mu     sync.Mutex
-	failed []string
-	again  int // hosts that are done and will be taken again all the same
+	mu      sync.Mutex
+	failed  []string
+	stopped []string
+	again   int // hosts that are done and will be taken again all the same
 }
 
 // Each begins the account of a call of each(hosts, fn).
@@ -78,18 +79,25 @@ func (a *account) event(kind Kind) Event {
 func (a *account) started() {
 	e := a.event(EachStart)
 	n := 0
+	var out []string
 	for _, h := range a.call.Hosts {
 		switch _, done := a.done[string(h)]; {
 		case a.outside(h):
+			out = append(out, string(h))
 		case done:
 			n++
 		default:
 			e.Hosts = append(e.Hosts, string(h))
 		}
 	}
-	if n > 0 {
-		e.Note = fmt.Sprintf("%d of %d hosts are done since an earlier session and not taken again", n, n+len(e.Hosts))
+	var notes []string
+	if len(out) > 0 {
+		notes = append(notes, fmt.Sprintf("not in --limit %s: %s", a.limit, someOf(out)))
 	}
+	if n > 0 {
+		notes = append(notes, fmt.Sprintf("done before, and not taken again: %d of %s", n, plural(n+len(e.Hosts), "host")))
+	}
+	e.Note = strings.Join(notes, "; ")
 	a.tell.tell(e)
 }
 
@@ -127,7 +135,11 @@ func (a *account) ended(name string, o recipe.Outcome, began time.Time, before C
 	switch {
 	case o.Err == nil:
 		a.finished(&e, o)
-	case e.Status != Stopped:
+	case e.Status == Stopped:
+		a.mu.Lock()
+		a.stopped = append(a.stopped, name)
+		a.mu.Unlock()
+	default:
 		e.Error = o.Err.Error()
 		a.failedHost(name, o.Err)
 	}
@@ -169,6 +181,11 @@ func (a *account) End(left []module.HostName, why string) {
 		e.Status = module.Failed
 		parts = append(parts, fmt.Sprintf("%d of %d hosts failed: %s", len(a.failed), len(a.call.Hosts), someOf(a.failed)))
 	}
+	if len(a.stopped) > 0 {
+		e.Status = Stopped
+		slices.SortFunc(a.stopped, naturally)
+		parts = append(parts, fmt.Sprintf("%d stopped: %s", len(a.stopped), someOf(a.stopped)))
+	}
 	if len(left) > 0 {
 		if e.Status == module.OK {
 			e.Status = Stopped
@@ -185,10 +202,13 @@ func (a *account) End(left []module.HostName, why string) {
 
 // standing says which hosts are taken when the run goes on.
 func (a *account) standing() string {
-	if a.again > 0 {
-		return "going on takes these and " + plural(a.again, "host") + " that cannot be told to be done: the function changes what is outside of it"
+	switch {
+	case a.again == 1:
+		return fmt.Sprintf("%s takes these and %d that is done, since its function changes a variable outside of it", a.goOn, a.again)
+	case a.again > 1:
+		return fmt.Sprintf("%s takes these and %d that are done, since their function changes a variable outside of it", a.goOn, a.again)
 	}
-	return "going on takes these and no others"
+	return a.goOn + " takes these and no others"
 }
 
 func textsOf(hosts []module.HostName) []string {

@@ -60,6 +60,7 @@ func WriteReport(w io.Writer, r *Record) error {
 	r.writeSessions(&b)
 	b.WriteString("\n")
 	r.writeTasks(&b)
+	r.writeHosts(&b)
 	r.writeOutages(&b)
 	if len(r.Kept) > 0 {
 		b.WriteString("\nKept before it was overwritten:\n")
@@ -108,6 +109,25 @@ func (r *Record) writeTasks(w io.Writer) {
 	if len(errors) > 0 {
 		fmt.Fprintf(w, "\n%s\n", strings.Join(errors, "\n"))
 	}
+}
+
+// writeHosts is a table of the hosts of the run, over all its sessions.
+func (r *Record) writeHosts(w io.Writer) {
+	hosts := r.Hosts()
+	if len(hosts) < fewHosts {
+		return
+	}
+	fmt.Fprintln(w)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "HOST\tOK\tCHANGED\tSKIPPED\tFAILED\tTOOK\t")
+	for _, h := range hosts {
+		first, _, _ := strings.Cut(h.Error, "\n")
+		if h.Left {
+			first = "not begun"
+		}
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t%s\n", h.Host, h.Counts.OK, h.Counts.Changed, h.Counts.Skipped, h.Counts.Failed+h.Counts.Unreachable, Seconds(h.Took), first)
+	}
+	t.Flush()
 }
 
 // names are the tasks of the newest recipe, and those that only an older one had.

@@ -17,6 +17,7 @@ type htmlPage struct {
 	Changes     int
 	Tasks       []htmlTask
 	Steps       []htmlStep
+	ByHost      []HostResult // when there are several
 	Outages     []htmlOutage
 	Findings    []Event // steps with a table of what they found
 	Verdicts    []Event // what the recipe and the runner said, and questions with their answers
@@ -55,7 +56,8 @@ type htmlChange struct {
 func WriteHTML(w io.Writer, r *Record) error {
 	t, err := template.New("report").Funcs(template.FuncMap{
 		"param": paramText, "seconds": Seconds,
-		"clock": func(t time.Time) string { return t.Local().Format(timeLayout) },
+		"failures": func(h HostResult) int { return h.Counts.Failed + h.Counts.Unreachable },
+		"clock":    func(t time.Time) string { return t.Local().Format(timeLayout) },
 	}).Parse(htmlReport)
 	if err != nil {
 		return err
@@ -63,6 +65,9 @@ func WriteHTML(w io.Writer, r *Record) error {
 	p := htmlPage{Record: r, Name: orElse(r.Recipe, r.Start.File), Changes: r.changes(), Tasks: r.timeline(), Steps: r.changedSteps()}
 	p.DoneN, p.AllN = r.Counts()
 	p.Outages = r.placedOutages()
+	if hosts := r.Hosts(); len(hosts) >= fewHosts {
+		p.ByHost = hosts
+	}
 	for _, e := range r.Events {
 		switch e.Kind {
 		case StepPlan:

@@ -44,7 +44,8 @@ type JUnitMessage struct {
 	Text    string `xml:",chardata"`
 }
 
-// WriteJUnit tells a run in the XML that continuous integration reads: a suite for each phase, a case for each task. A task that
+// WriteJUnit tells a run in the XML that continuous integration reads: a suite for each phase, a case for each task, and of three hosts and more
+// a suite with a case for each host. A task that
 // did not run, or did not end, is skipped.
 func WriteJUnit(w io.Writer, r *Record) error {
 	all := JUnit{Name: orElse(r.Recipe, r.Start.File)}
@@ -83,7 +84,31 @@ func WriteJUnit(w io.Writer, r *Record) error {
 		s.Time = fmt.Sprintf("%.3f", took)
 		s.Cases = append(s.Cases, c)
 	}
+	if suite := hostSuite(r.Hosts()); suite.Tests >= fewHosts {
+		all.Suites = append(all.Suites, suite)
+	}
 	return all.Write(w)
+}
+
+// hostSuite has a case for each host.
+func hostSuite(hosts []HostResult) JUnitSuite {
+	s := JUnitSuite{Name: "hosts", Tests: len(hosts)}
+	var took float64
+	for _, h := range hosts {
+		c := JUnitCase{Class: "hosts", Name: XMLText(h.Host), Time: fmt.Sprintf("%.3f", h.Took)}
+		took += h.Took
+		switch {
+		case h.Failed():
+			c.Failure = &JUnitMessage{Message: XMLText(h.Error), Text: XMLText(h.Error)}
+			s.Failures++
+		case h.Left:
+			c.Skipped = &JUnitMessage{Message: "it was not begun"}
+			s.Skipped++
+		}
+		s.Cases = append(s.Cases, c)
+	}
+	s.Time = fmt.Sprintf("%.3f", took)
+	return s
 }
 
 // Write writes the XML.
