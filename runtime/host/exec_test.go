@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"runner/runtime/host"
+	"runner/runtime/transport/sshtest"
 )
 
 // word is one that stands on no other command line of this machine.
@@ -280,4 +281,31 @@ func TestFacts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Commands that hold every session which the server grants are ended as well when they are given up.
+func TestGivenUpCommandsEndOnAFullServer(t *testing.T) {
+	for sessions := 1; sessions <= 3; sessions++ {
+		t.Run(fmt.Sprint(sessions), func(t *testing.T) {
+			t.Parallel()
+			h := over(t, sshtest.OpenSSH(t, fmt.Sprintf("MaxSessions %d", sessions)))
+			ctx, cancel := context.WithCancel(t.Context())
+			mark := word()
+			var all sync.WaitGroup
+			for range sessions {
+				all.Go(func() { _, _ = h.RunCommand(ctx, host.Script(`trap '' HUP; sh -c 'sleep 600; : "$0"' "$1"`, mark)) })
+			}
+			if !soon(func() bool { return running(t, mark) == 2*sessions }) {
+				t.Fatalf("%d of %d processes run", running(t, mark), 2*sessions)
+			}
+			cancel()
+			if all.Wait(); !soon(func() bool { return running(t, mark) == 0 }) {
+				end(t, mark)
+				t.Fatalf("%d processes are left", running(t, mark))
+			}
+			if out, err := h.Run(t.Context(), "echo", "still here"); err != nil || out.Stdout != "still here\n" {
+				t.Errorf("the host afterwards: %+v, %v", out, err)
+			}
+		})
+	}
 }

@@ -80,11 +80,35 @@ func (l *level) launch(ctx context.Context, script string, reserve int) (*channe
 	}
 	inner := c.give
 	c.give = func() { cancel(); inner() }
-	if err := b.run(ctx); err != nil {
-		c.close()
-		return nil, l.notLaunched(ctx, conn, err)
+	booted := make(chan error, 1)
+	go func() { booted <- b.run() }()
+	select {
+	case err := <-booted:
+		if err != nil {
+			c.close()
+			return nil, l.notLaunched(ctx, conn, err)
+		}
+		return c, nil
+	case <-ctx.Done():
+		l.giveUp(c, booted)
+		return nil, context.Cause(ctx)
 	}
-	return c, nil
+}
+
+// giveUp ends a channel on its way, once it has said which processes are to be ended: the script may run already.
+func (l *level) giveUp(c *channel, booted <-chan error) {
+	done := make(chan struct{})
+	go func() {
+		if err := <-booted; err == nil {
+			l.end(c.conn, c.group)
+		}
+		c.close()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(endTimeout):
+	}
 }
 
 // notLaunched finds the reason behind the error that it shows as.
@@ -131,15 +155,13 @@ func (b *booting) line() string {
 }
 
 // run leads the channel past its boot.
-func (b *booting) run(ctx context.Context) error {
+func (b *booting) run() error {
 	p := b.channel.proc
 	b.timer = time.AfterFunc(launchTimeout, func() {
 		b.late.Store(true)
 		p.Close()
 	})
 	defer b.timer.Stop()
-	stop := context.AfterFunc(ctx, func() { p.Close() })
-	defer stop()
 
 	sent := make(chan error, 1)
 	if !b.sudo { // sudo would take it for the password

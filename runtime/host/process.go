@@ -154,8 +154,13 @@ if command -v setsid >/dev/null;then setsid /bin/sh -c "$after" sh "$@" >/dev/nu
 else /bin/sh -c "$after" sh "$@" >/dev/null 2>&1 &
 fi`
 
-// endTimeout is how long the end of a command on a host is waited for. A connection that is lost answers never.
-const endTimeout = 5 * time.Second
+// How long the end of a command on a host is waited for, on its connection and then on another one. A connection that is
+// lost answers never.
+const (
+	endTimeout      = 3 * time.Second
+	endAgainTimeout = 30 * time.Second
+	endPatience     = 8 * time.Second
+)
 
 // end ends process groups on the host. A signal over SSH does nothing (sshd since 5.1 takes none from root, none at all
 // before 7.9), and a closed channel does not end what ran in it. Nothing is ended when the connection is another by now:
@@ -167,22 +172,45 @@ func (l *level) end(conn transport.Conn, groups ...int) {
 			args = append(args, strconv.Itoa(g))
 		}
 	}
-	if len(args) == 0 {
+	if len(args) == 0 || !l.uses(conn) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
-	defer cancel()
-	if !l.uses(conn) {
-		return
-	}
-	s, err := l.spare(ctx)
-	if err != nil {
-		return
-	}
-	defer s.close()
 	c := Script(endScript, args...)
 	c.Looking = true // no group of its own, which would be looked at by the next command
-	_, _ = s.run(ctx, c)
+	if l.endHere(c) || !l.uses(conn) {
+		return
+	}
+	done := make(chan struct{})
+	go func() { l.endApart(c); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(endPatience):
+	}
+}
+
+func (l *level) endHere(c Command) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+	defer cancel()
+	s, err := l.spare(ctx)
+	if err != nil {
+		return false
+	}
+	defer s.close()
+	_, err = s.run(ctx, c)
+	return err == nil
+}
+
+// endApart ends processes over a connection of its own: those that are to be ended may hold every session that the server
+// grants on the other one.
+func (l *level) endApart(c Command) {
+	ctx, cancel := context.WithTimeout(context.Background(), endAgainTimeout)
+	defer cancel()
+	o := l.options
+	o.Sudo = l.sudo
+	o.SudoPassword = func() (string, error) { return l.password.get(l.options.SudoPassword) }
+	apart := Open(l.name, o)
+	defer apart.Close()
+	_, _ = apart.b.Exec(ctx, c)
 }
 
 // spare is a shell beyond those of the pool when none of them is idle: what is to be ended may hold them all.

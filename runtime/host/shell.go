@@ -130,11 +130,14 @@ func (t *tape) read(marker string, line func(string)) reading {
 	return r
 }
 
+// groupPatience is how long a host that has much to do may take to tell the process group of a command that was just begun.
+const groupPatience = 3 * time.Second
+
 // abandon ends what a frame runs, together with its shell.
 func (s *shell) abandon(f *frame, group *atomic.Int64) {
-	// The id of the group comes before anything else the command prints. Give it a moment: else the shell would be
-	// ended and the command not.
-	for i := 0; f.leader && group.Load() == 0 && i < 20; i++ {
+	// The id of the group comes before anything else the command prints. Wait for it: else the shell would be ended and the
+	// command not, which then would hold its session of the server for as long as it liked.
+	for until := time.Now().Add(groupPatience); f.leader && group.Load() == 0 && !s.dead() && time.Now().Before(until); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	s.level.end(s.conn, int(group.Load()), s.channel.group)
