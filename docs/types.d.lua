@@ -555,12 +555,12 @@ function dovecot.accounts(args) end
 ---@field to Host Host that they went to.
 ---@field path? string Where the mailbox of an account lies on from, for when its files are looked at; "/var/vmail/%Ld/%Ln/Maildir" for small letters. Default: /var/vmail/%d/%n/Maildir.
 ---@field target? string The same on to; path when it is not given.
----@field users? string[] Accounts to compare. Empty: all of the control database.
----@field database? string Control database on to, which says what accounts there are.
+---@field more? boolean Folders and messages that only to has are no differences: it is in use.
+---@field users? string[] Accounts. Empty: all of the control database.
+---@field database? string Control database, which says what accounts there are; where two hosts take part, that on to.
 ---@field table? string Its table of the accounts. Default: virtual_users.
 ---@field address? string Its column with the addresses. Default: email.
----@field domains? string[] Only these domains. Empty: all.
----@field more? boolean Folders and messages that only to has are no differences: it is in use.
+---@field domains? string[] Only these domains of it. Empty: all.
 ---@field user? string Account of the server.
 ---@field password? string|Secret Its password.
 ---@field socket? string Path of the server's socket on its host, when it is not where Debian has it.
@@ -599,6 +599,32 @@ function dovecot.compare(args) end
 ---@return dovecot.freeze.result
 function dovecot.freeze(args) end
 
+---@class dovecot.index.args : StepOptions
+---@field on Host Host of Dovecot, and of the database.
+---@field users? string[] Accounts. Empty: all of the control database.
+---@field database? string Control database, which says what accounts there are; where two hosts take part, that on to.
+---@field table? string Its table of the accounts. Default: virtual_users.
+---@field address? string Its column with the addresses. Default: email.
+---@field domains? string[] Only these domains of it. Empty: all.
+---@field user? string Account of the server.
+---@field password? string|Secret Its password.
+---@field socket? string Path of the server's socket on its host, when it is not where Debian has it.
+---@field host? string Address of the server as seen from its host; a server on the host itself is reached at its socket, then at 127.0.0.1.
+---@field port? integer TCP port of the server. Default 3306.
+
+---@class dovecot.index.result : StepResult
+---@field accounts integer accounts looked at
+---@field indexed integer how many of them have a folder with an index that is missing or behind
+---@field folders integer how many such folders there are
+---@field messages integer how many messages these hold
+
+---Lets Dovecot make the indexes of mailboxes before their users need them.
+---
+---After a copy there are none, and the first login of each user has to wait until Dovecot has read the folder. This lets it do that before (doveadm index), for each account with a folder whose index does not know as many messages as there are. What must be read besides, such as for a full text search, is up to Dovecot's settings. Folders are looked at in their files, and nothing is changed by that. Needs a Dovecot of 2.1 or later that runs, and mailboxes in the Maildir format.
+---@param args dovecot.index.args
+---@return dovecot.index.result
+function dovecot.index(args) end
+
 ---@class dovecot.passwords.args : StepOptions
 ---@field on Host Host of the database.
 ---@field database string Control database.
@@ -630,6 +656,31 @@ function dovecot.freeze(args) end
 ---@param args dovecot.passwords.args
 ---@return dovecot.passwords.result
 function dovecot.passwords(args) end
+
+---@class dovecot.quota_recalc.args : StepOptions
+---@field on Host Host of Dovecot, and of the database.
+---@field users? string[] Accounts. Empty: all of the control database.
+---@field database? string Control database, which says what accounts there are; where two hosts take part, that on to.
+---@field table? string Its table of the accounts. Default: virtual_users.
+---@field address? string Its column with the addresses. Default: email.
+---@field domains? string[] Only these domains of it. Empty: all.
+---@field user? string Account of the server.
+---@field password? string|Secret Its password.
+---@field socket? string Path of the server's socket on its host, when it is not where Debian has it.
+---@field host? string Address of the server as seen from its host; a server on the host itself is reached at its socket, then at 127.0.0.1.
+---@field port? integer TCP port of the server. Default 3306.
+
+---@class dovecot.quota_recalc.result : StepResult
+---@field accounts integer accounts looked at
+---@field wrong string[] those whose sum was another, or missing
+---@field driver string how Dovecot keeps the sums: maildir, count, dict
+
+---Lets Dovecot count what accounts have used of their quota.
+---
+---Dovecot keeps the sum of what a mailbox holds and changes it with each mail. Mails that were copied into the mailbox by something else it has not counted: users could go on over their limit, or mail be refused to somebody who has room. So the mailbox is counted in its files, and where the sum that Dovecot keeps is another, Dovecot counts anew (doveadm quota recalc). Where it then comes to another sum than the files (folders that its rules leave out), that is remembered on the host and the account left alone until its mailbox changes. With the driver "maildir" the sum is read in maildirsize; with others Dovecot is asked. Needs a Dovecot of 2.0 or later that runs and keeps a quota, and mailboxes in the Maildir format.
+---@param args dovecot.quota_recalc.args
+---@return dovecot.quota_recalc.result
+function dovecot.quota_recalc(args) end
 
 ---@class dovecot.thaw.args : StepOptions
 ---@field on Host Host whose Dovecot it is.

@@ -51,41 +51,17 @@ func (a *dovecotAccountsArgs) Validate() error {
 	return a.check("")
 }
 
-// lookUsers asks Dovecot for users. The directory of the INBOX is told since 2.1.10.
-const lookUsers = sbinPath + `
-command -v doveadm >/dev/null || { echo absent; exit 0; }
-for user; do
-  echo "=== user $user"
-  doveadm user "$user" 2>&1
-  echo "=== path"
-  doveadm mailbox path -u "$user" INBOX 2>/dev/null
-done
-:`
-
 // missingHomes prints those of some directories that are not there.
 const missingHomes = `for d; do [ -d "$d" ] || printf '%s\n' "$d"; done; :`
-
-// usersAtOnce is how many users one script is asked for.
-const usersAtOnce = 100
 
 func planDovecotAccounts(ctx context.Context, a *dovecotAccountsArgs) (*module.Plan, error) {
 	addresses, err := a.addresses(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var users []dovecot.User
-	for chunk := range slices.Chunk(addresses, usersAtOnce) {
-		out, err := a.On.QueryScript(ctx, lookUsers, chunk...)
-		if err != nil {
-			return nil, fmt.Errorf("cannot ask Dovecot for its users on %s: %w", a.On.Name(), why(err))
-		}
-		if strings.TrimSpace(out.Stdout) == "absent" {
-			return nil, module.Absent(fmt.Errorf("cannot find doveadm on %s: Dovecot 2 is not installed there", a.On.Name()))
-		}
-		users = append(users, dovecot.ParseUsers(out.Stdout)...)
-	}
-	if len(users) != len(addresses) {
-		return nil, fmt.Errorf("cannot ask Dovecot for its users on %s: %d were asked for, %d answered", a.On.Name(), len(addresses), len(users))
+	users, err := lookUpUsers(ctx, a.On, addresses)
+	if err != nil {
+		return nil, err
 	}
 	if err := a.judge(users); err != nil {
 		return nil, err

@@ -42,24 +42,14 @@ type dovecotCompareArgs struct {
 	Path string `lua:"path" default:"/var/vmail/%d/%n/Maildir"`
 	// The same on to; path when it is not given.
 	Target string `lua:"target"`
-	// Accounts to compare. Empty: all of the control database.
-	Users []string `lua:"users"`
-	// Control database on to, which says what accounts there are.
-	Database string `lua:"database"`
-	// Its table of the accounts.
-	Table string `lua:"table" default:"virtual_users"`
-	// Its column with the addresses.
-	Address string `lua:"address" default:"email"`
-	// Only these domains. Empty: all.
-	Domains []string `lua:"domains"`
 	// Folders and messages that only to has are no differences: it is in use.
 	More bool `lua:"more"`
-	MySQLLogin
+	dovecotUsers
 }
 
 // Validate checks what the types of the arguments cannot.
 func (a *dovecotCompareArgs) Validate() error {
-	if (len(a.Users) == 0) == (a.Database == "") {
+	if !a.given() {
 		return errors.New("say which accounts: users, or database")
 	}
 	if a.Target == "" {
@@ -72,17 +62,12 @@ func (a *dovecotCompareArgs) Validate() error {
 			return fmt.Errorf("%s must say where the mailbox of an account lies, as /var/vmail/%%d/%%n/Maildir, not %q", name, path)
 		}
 	}
-	for _, u := range a.Users {
-		if name, domain, _ := strings.Cut(u, "@"); name == "" || domain == "" || strings.ContainsAny(u, "/\n\r\x00") {
-			return fmt.Errorf("users holds %q, which is no address", u)
-		}
-	}
-	return a.check("")
+	return a.dovecotUsers.check()
 }
 
 // lookFolders asks Dovecot for the folders of users. One that does not run would let each of them wait for its socket.
 const lookFolders = sbinPath + `
-pid=$(cat "$(doveconf -h base_dir 2>/dev/null)/master.pid" 2>/dev/null) && kill -0 "$pid" 2>/dev/null || { echo absent; exit 0; }
+` + dovecotRuns + ` || { echo absent; exit 0; }
 for user; do
   echo "` + dovecot.UserMark + `$user"
   doveadm -f tab mailbox status -u "$user" "messages uidvalidity uidnext" '*' 2>&1
@@ -112,13 +97,9 @@ while [ $# -gt 1 ]; do
 done`
 
 func planDovecotCompare(ctx context.Context, a *dovecotCompareArgs) (*module.Plan, error) {
-	users := slices.Clone(a.Users)
-	if a.Database != "" {
-		accounts := &dovecotAccountsArgs{On: a.To, Database: a.Database, Table: a.Table, Address: a.Address, Domains: a.Domains, MySQLLogin: a.MySQLLogin}
-		var err error
-		if users, err = accounts.addresses(ctx); err != nil {
-			return nil, err
-		}
+	users, err := a.addresses(ctx, a.To)
+	if err != nil {
+		return nil, err
 	}
 	plan := &module.Plan{Output: map[string]any{}}
 	files := []string{}

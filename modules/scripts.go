@@ -9,6 +9,8 @@ func Scripts() map[string]string {
 		"postfix": postfixLook, "sbin": postfixRun, "keep": keepScript,
 		"postfix-place": postfixPlace, "spool": postfixSpool, "queue": postfixList,
 		"open-files": openFiles, "keep-mark": keepMark, "folders": lookFolders, "folder-files": lookFolderFiles,
+		"users": lookUsers, "dovecot": lookDovecot, "indexes": lookIndexes, "make-indexes": makeIndexes,
+		"quotas": lookQuotas, "count-quotas": countQuotas,
 		"account": accountRun, "apt-age": aptAge, "apt-update": aptUpdate, "apt-simulate": aptSimulate, "apt-do": aptDo, "facts": factsLook,
 	}
 }
