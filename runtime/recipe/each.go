@@ -123,10 +123,10 @@ func (r *Recipe) restore(f *fleet) error {
 
 // runFleet runs one batch after the other, and tells which hosts were not begun.
 func (r *Recipe) runFleet(t *thread, f *fleet) {
-	sizes := batches(f.serial, f.all, len(f.todo))
+	sizes := batches(f.serial, f.all, len(f.undone))
 	next := 0
 	for n, size := range sizes {
-		batch := f.todo[next : next+size]
+		batch := f.undone[next : next+size]
 		if len(sizes) > 1 {
 			f.account.Batch(n+1, len(sizes), f.namesOf(batch))
 		}
@@ -136,7 +136,7 @@ func (r *Recipe) runFleet(t *thread, f *fleet) {
 			break
 		}
 	}
-	f.left = f.todo[next:]
+	f.left = f.undone[next:]
 	f.account.End(f.namesOf(f.left), f.why)
 }
 

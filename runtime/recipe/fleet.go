@@ -62,7 +62,7 @@ type fleet struct {
 
 	account  Fleet
 	kept     map[int]any // results of hosts that are not taken
-	todo     []int       // those that are
+	undone   []int       // those that are taken
 	all      int         // how many hosts there are for shares of them
 	before   reached     // what fn could reach when it began
 	results  []lua.LValue
@@ -87,7 +87,7 @@ func (f *fleet) take(e Engine, ctx context.Context, c EachCall) {
 		result, take := f.account.Take(name)
 		switch {
 		case take:
-			f.todo = append(f.todo, i)
+			f.undone = append(f.undone, i)
 			f.all++
 		default:
 			f.kept[i] = result
