@@ -7,7 +7,7 @@ SUDO    := $(if $(filter 0,$(shell id -u)),,sudo -E env "PATH=$(PATH)")
 # Tests that need one of these fail where it is missing, instead of being skipped.
 REQUIRE := lab root openssh mariadb
 
-.PHONY: help build setup demo test check bench docs clean
+.PHONY: help build setup demo test check bench docs release clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -43,5 +43,8 @@ docs: build ## write the generated documentation anew
 	bin/runner doc --markdown > docs/modules.md
 	bin/runner doc --types > docs/types.d.lua
 
+release: ## build static binaries, Debian packages, SBOMs and checksums into dist/
+	@.ci/release
+
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin dist

@@ -39,7 +39,8 @@ type groupArgs struct {
 // accountName is what Debian's adduser takes, and a little more (useradd(8)).
 var accountName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?$`)
 
-const largestID = 1<<32 - 2
+// largestID is the largest that Linux gives to an account: the one above it stands for "none" (chown(2)).
+const largestID int64 = 1<<32 - 2
 
 func checkAccount(argument, name string) error {
 	if !accountName.MatchString(name) {
@@ -51,7 +52,7 @@ func checkAccount(argument, name string) error {
 // Validate checks what the types of the arguments cannot.
 func (a *groupArgs) Validate() error {
 	switch {
-	case a.GID != nil && (*a.GID < 0 || *a.GID > largestID):
+	case a.GID != nil && (*a.GID < 0 || int64(*a.GID) > largestID):
 		return fmt.Errorf("gid must be between 0 and %d", largestID)
 	case a.State == "absent" && (a.GID != nil || a.System):
 		return errors.New(`gid and system do not go with state = "absent"`)

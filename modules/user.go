@@ -81,7 +81,7 @@ func (a *userArgs) Validate() error {
 	}
 	given := a.UID != nil || a.Group != "" || len(a.Groups) > 0 || a.Home != "" || a.Shell != "" || a.Comment != nil || !a.PasswordHash.IsZero()
 	switch {
-	case a.UID != nil && (*a.UID < 0 || *a.UID > largestID):
+	case a.UID != nil && (*a.UID < 0 || int64(*a.UID) > largestID):
 		return fmt.Errorf("uid must be between 0 and %d", largestID)
 	case a.Comment != nil && strings.ContainsAny(*a.Comment, ":\n\x00"):
 		return errors.New("comment must hold no colon and no line end")

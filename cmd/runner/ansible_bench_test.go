@@ -225,7 +225,7 @@ func (c *contest) run(recipe string) (time.Duration, int64) {
 	if err != nil || strings.Contains(string(out), "changed 1") {
 		c.b.Fatalf("runner %s: %v\n%s", recipe, err, out)
 	}
-	return took, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss
+	return took, int64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
 }
 
 // theirs plays a playbook.

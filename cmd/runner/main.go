@@ -9,12 +9,11 @@ import (
 	"os"
 	"strings"
 
-	"runner/lab"
 	"runner/runtime/run"
 )
 
 func main() {
-	lab.MaybeBootHost()
+	maybeBootHost()
 	os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr))
 }
 

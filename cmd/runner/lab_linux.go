@@ -32,6 +32,9 @@ nothing else. Needs root.
   runner lab reset       back to the seeded state
   runner lab down        remove it; the cache stays`
 
+// maybeBootHost does not return in a process that is to become the init of a host of the lab.
+func maybeBootHost() { lab.MaybeBootHost() }
+
 // newLabCommand is runner lab.
 func newLabCommand() *cobra.Command {
 	var o lab.Options
