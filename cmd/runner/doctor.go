@@ -129,6 +129,7 @@ func (d *doctor) examine(ctx context.Context, name string) (list []finding, code
 	}
 	e := &examination{hosts: d.hosts, login: h}
 	e.wantSudo, _ = d.hosts.site.Hosts[name].Fields["sudo"].(bool)
+	e.become, _ = d.hosts.site.Hosts[name].Fields["become"].(string)
 	e.run(ctx)
 	var unreachable *host.UnreachableError
 	switch {

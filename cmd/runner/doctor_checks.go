@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ type examination struct {
 	hosts    *siteHosts
 	login    *host.Host
 	wantSudo bool
+	become   string // what the site says that makes root
 	facts    *host.Facts
 	root     *host.Host // nil: there is no way to become root
 	found    []finding
@@ -119,7 +121,7 @@ func (e *examination) becomeRoot(ctx context.Context) error {
 	switch {
 	case err == nil:
 		e.root = root
-		e.add("ok", "root", "sudo works for %s", e.facts.User)
+		e.add("ok", "root", "%s works for %s", cmp.Or(e.become, "sudo"), e.facts.User)
 		if !e.wantSudo {
 			e.advise("write sudo = true into the site for this host, or into steps that need it")
 		}

@@ -90,10 +90,18 @@ func (s *siteHosts) get(ctx context.Context, name module.HostName) (*siteHost, e
 			return conn, err
 		},
 	}
-	if password := s.secret(ctx, entry, "sudo_password"); password != nil {
+	o.Become, _ = entry.Fields["become"].(string)
+	field, question := "sudo_password", fmt.Sprintf("Password for sudo on %s: ", name)
+	switch o.Become {
+	case "doas":
+		question = fmt.Sprintf("Password for doas on %s: ", name)
+	case "su":
+		field, question = "su_password", fmt.Sprintf("Password of root on %s: ", name)
+	}
+	if password := s.secret(ctx, entry, field); password != nil {
 		o.SudoPassword = password
 	} else if s.attended() {
-		o.SudoPassword = func() (string, error) { return s.ask(ctx, fmt.Sprintf("Password for sudo on %s: ", name)) }
+		o.SudoPassword = func() (string, error) { return s.ask(ctx, question) }
 	}
 	h := &siteHost{login: host.Open(string(name), o)}
 	h.sudo, _ = entry.Fields["sudo"].(bool)

@@ -29,11 +29,6 @@ const boot = `PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin LC_ALL=C;export PATH LC
 	`s=;test -r /proc/$$/stat&&read -r s </proc/$$/stat;set -- "$1" $s;` +
 	`echo "$1 $$ ${6:-0} $(id -u) $(command -v setsid)";echo "$1" >&2;unset s;set --;IFS= read -r l;eval "unset l;$(printf %b "$l")"`
 
-// asRoot starts boot as root: at once when the user is root already. The prompt is one that nothing else prints. Where there is no
-// sudo but doas(1) it is that, which reads passwords from terminals only and so must need none (-n).
-const asRoot = `LC_ALL=C;export LC_ALL;test "$(id -u)" = 0&&exec "$4" -c "$1" sh "$2";` +
-	`command -v sudo >/dev/null 2>&1||{ command -v doas >/dev/null 2>&1&&exec doas -n "$4" -c "$1" sh "$2";};exec sudo -S -H -p "$3" -- "$4" -c "$1" sh "$2"`
-
 // launchTimeout is how long a host may take until a command runs: an old one looks up names, PAM waits after a wrong password.
 const launchTimeout = time.Minute
 
@@ -149,7 +144,7 @@ type booting struct {
 
 func (b *booting) line() string {
 	if b.sudo {
-		return Quote("exec", b.sh, "-c", asRoot, "sh", boot, b.marker, b.prompt, b.sh)
+		return Quote("exec", b.sh, "-c", asRoot, "sh", boot, b.marker, b.prompt, b.sh, onTerminal, b.options.Become)
 	}
 	return Quote("exec", b.sh, "-c", boot, "sh", b.marker)
 }
@@ -203,16 +198,16 @@ func (b *booting) send() error {
 type complaint struct {
 	text  string
 	rest  io.Reader
-	asked int // how often sudo asked for a password
+	asked int // how often sudo, doas or su asked for a password
 	err   error
 }
 
-// readErr reads the error output up to the marker and answers sudo on the way.
+// readErr reads the error output up to the marker, and answers on the way what asks for a password.
 func (b *booting) readErr() complaint {
 	var c complaint
 	in := b.channel.proc.Stdin()
 	answer := func(text []byte) error {
-		if !b.sudo || bytes.Count(text, []byte(b.prompt)) <= c.asked {
+		if !b.sudo || b.prompts(text) <= c.asked {
 			return nil
 		}
 		c.asked++

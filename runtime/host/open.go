@@ -18,11 +18,14 @@ type Options struct {
 	// Local says that the host is this machine: its files are opened without a detour.
 	Local bool
 
-	// Sudo makes everything run as root, through sudo where the user who logs in is somebody else.
+	// Sudo makes everything run as root, through sudo, doas or su where the user who logs in is somebody else.
 	Sudo bool
 
-	// SudoPassword gives the password that sudo asks for. It is called when sudo asks, and what worked is kept in memory
-	// until Close. nil: there is none.
+	// Become is which of them: "sudo", "doas" or "su". Empty: sudo, or doas on a host that has only that.
+	Become string
+
+	// SudoPassword gives the password that is asked for on the way: sudo and doas ask for that of the user who logs in, su for root's. It
+	// is called when they ask, and what worked is kept in memory until Close. nil: there is none.
 	SudoPassword func() (string, error)
 
 	// MaxSessions is how many commands may run on one connection at a time, shells that wait for work included.

@@ -32,10 +32,7 @@ func visitor(t *testing.T, sudoers string) transport.Spec {
 			require(t, "root", "needs "+name)
 		}
 	}
-	hash, err := exec.CommandContext(t.Context(), "openssl", "passwd", "-6", sudoPassword).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	hash := passwordHash(t)
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -51,13 +48,23 @@ func visitor(t *testing.T, sudoers string) transport.Spec {
 	}
 	add("passwd", "visitor:x:64321:64321::/tmp:/bin/sh", 0o644)
 	add("group", "visitor:x:64321:", 0o644)
-	add("shadow", fmt.Sprintf("visitor:%s:19000:0:99999:7:::", strings.TrimSpace(string(hash))), 0o600)
+	add("shadow", fmt.Sprintf("visitor:%s:19000:0:99999:7:::", hash), 0o600)
 	if err := os.WriteFile(filepath.Join(dir, "sudoers"), []byte("Defaults timestamp_timeout=0,!fqdn,passwd_tries=3\n"+sudoers+"\n"), 0o440); err != nil {
 		t.Fatal(err)
 	}
 	script := `cd "$0" && for f in passwd group shadow sudoers;do mount --bind $f /etc/$f||exit;done
 exec setpriv --reuid 64321 --regid 64321 --clear-groups env HOME=/tmp USER=visitor LOGNAME=visitor /bin/sh -c "$1"`
 	return sshtest.Start(t, sshtest.Options{MaxSessions: 10, Login: []string{"unshare", "-m", "--propagation", "private", "sh", "-c", script, dir}}).Spec()
+}
+
+// passwordHash is sudoPassword as shadow(5) has it.
+func passwordHash(t *testing.T) string {
+	t.Helper()
+	hash, err := exec.CommandContext(t.Context(), "openssl", "passwd", "-6", sudoPassword).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(hash))
 }
 
 func TestSudo(t *testing.T) {
@@ -71,17 +78,23 @@ func TestSudo(t *testing.T) {
 		sudoers  string
 		password func() (string, error)
 		says     string // empty: it works
-		do       string
 	}{
-		"without a password":        {sudoers: "visitor ALL=(ALL) NOPASSWD: ALL"},
-		"with a password":           {sudoers: "visitor ALL=(ALL) ALL", password: right},
-		"password not needed":       {sudoers: "visitor ALL=(ALL) NOPASSWD: ALL", password: func() (string, error) { return "", errors.New("asked for nothing") }},
-		"wrong password":            {sudoers: "visitor ALL=(ALL) ALL", password: func() (string, error) { return "wr0ng", nil }, says: "sudo refused the password", do: "sudo_password"},
-		"no password":               {sudoers: "visitor ALL=(ALL) ALL", says: "sudo asks for a password and none is given", do: "NOPASSWD"},
-		"not in sudoers":            {sudoers: "", password: right, says: "sudo does not know the user", do: "visudo"},
-		"not this command":          {sudoers: "visitor ALL=(ALL) NOPASSWD: /bin/true", says: "sudo asks for a password", do: "sudo_password"},
-		"wants a terminal":          {sudoers: "Defaults requiretty\nvisitor ALL=(ALL) NOPASSWD: ALL", says: "sudo wants a terminal (requiretty)", do: "!requiretty"},
-		"the operator has given up": {sudoers: "visitor ALL=(ALL) ALL", password: func() (string, error) { return "", errors.New("nobody answers") }, says: "nobody answers"},
+		"without a password":  {sudoers: "visitor ALL=(ALL) NOPASSWD: ALL"},
+		"with a password":     {sudoers: "visitor ALL=(ALL) ALL", password: right},
+		"password not needed": {sudoers: "visitor ALL=(ALL) NOPASSWD: ALL", password: func() (string, error) { return "", errors.New("asked for nothing") }},
+		"wrong password": {sudoers: "visitor ALL=(ALL) ALL", password: func() (string, error) { return "wr0ng", nil }, says: `cannot run commands on here: sudo refused the password
+next: give the right password of the user who logs in (sudo_password in the site), allow NOPASSWD in sudoers, or log in as root`},
+		"no password": {sudoers: "visitor ALL=(ALL) ALL", says: `cannot run commands on here: sudo asks for a password and none is given
+next: give the password of the user who logs in (sudo_password in the site), allow NOPASSWD in sudoers, or log in as root`},
+		"not in sudoers": {sudoers: "", password: right, says: `cannot run commands on here: sudo does not know the user
+next: give the user the right on the host (visudo), or log in as root`},
+		"not this command": {sudoers: "visitor ALL=(ALL) NOPASSWD: /bin/true", says: `cannot run commands on here: sudo asks for a password and none is given
+next: give the password of the user who logs in (sudo_password in the site), allow NOPASSWD in sudoers, or log in as root`},
+		"not this command, with a password": {sudoers: "visitor ALL=(ALL) /bin/true", password: right, says: `cannot run commands on here: sudo lets the user run some commands and not /bin/sh
+next: allow the user (ALL) in sudoers, or log in as root`},
+		"wants a terminal": {sudoers: "Defaults requiretty\nvisitor ALL=(ALL) NOPASSWD: ALL", says: `cannot run commands on here: sudo wants a terminal (requiretty)
+next: put "Defaults:USER !requiretty" into sudoers with visudo, or log in as root`},
+		"the operator has given up": {sudoers: "visitor ALL=(ALL) ALL", password: func() (string, error) { return "", errors.New("nobody answers") }, says: "cannot start /bin/sh on here: nobody answers"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -91,11 +104,8 @@ func TestSudo(t *testing.T) {
 			}
 			root, err := h.Sudo(t.Context())
 			if c.says != "" {
-				var login *host.LoginError
-				if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "wr0ng") {
-					t.Errorf("got %v", err)
-				} else if c.do != "" && (!errors.As(err, &login) || !strings.Contains(login.Hint(), c.do)) {
-					t.Errorf("what to do: %#v", err)
+				if got := told(err); got != c.says {
+					t.Errorf("got\n%s\nwant\n%s", got, c.says)
 				}
 				return
 			}
@@ -105,6 +115,17 @@ func TestSudo(t *testing.T) {
 			asRoot(t, h, root)
 		})
 	}
+}
+
+// told is an error with what to do next.
+func told(err error) string {
+	if err == nil {
+		return ""
+	}
+	if login := (*host.LoginError)(nil); errors.As(err, &login) {
+		return err.Error() + "\nnext: " + login.Hint()
+	}
+	return err.Error()
 }
 
 // asRoot checks that the one level can what the other cannot, in shells, channels of their own and files.

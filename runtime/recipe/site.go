@@ -41,8 +41,8 @@ type SiteHost struct {
 	// Address is "user@name:port", "local", or the address alone when the site has a table for the host. A table without an
 	// address has the host's name, which ssh_config may know.
 	Address string
-	// Fields of the table beside the address: port and timeout float64 or string; user, fingerprint, alias string; key, jump, known_hosts and
-	// config []string; sudo bool; password, passphrase and sudo_password [module.Secret] or [SecretSource].
+	// Fields of the table beside the address: port and timeout float64 or string; user, fingerprint, alias and become (sudo, doas or su) string; key, jump, known_hosts and
+	// config []string; sudo bool; password, passphrase, sudo_password and su_password [module.Secret] or [SecretSource].
 	Fields map[string]any
 	At     Position
 }
@@ -51,7 +51,8 @@ type SiteHost struct {
 type fieldType int
 
 const (
-	aText fieldType = iota
+	aText    fieldType = iota
+	aProgram           // that makes somebody root
 	aNumber
 	aSpan // a number of seconds or a text such as "90s"
 	aFlag
@@ -62,8 +63,8 @@ const (
 // hostFields are the fields of a host in a site.
 func hostFields() map[string]fieldType {
 	return map[string]fieldType{
-		"address": aText, "user": aText, "fingerprint": aText, "alias": aText, "port": aNumber, "timeout": aSpan, "sudo": aFlag,
-		"key": aList, "jump": aList, "known_hosts": aList, "config": aList, "algorithms": aList, "password": aSecret, "passphrase": aSecret, "sudo_password": aSecret,
+		"address": aText, "user": aText, "fingerprint": aText, "alias": aText, "port": aNumber, "timeout": aSpan, "sudo": aFlag, "become": aProgram,
+		"key": aList, "jump": aList, "known_hosts": aList, "config": aList, "algorithms": aList, "password": aSecret, "passphrase": aSecret, "sudo_password": aSecret, "su_password": aSecret,
 	}
 }
 
@@ -271,6 +272,11 @@ func hostField(kind fieldType, v lua.LValue) (value any, want string) {
 			return string(s), ""
 		}
 		return nil, "a text"
+	case aProgram:
+		if s, ok := v.(lua.LString); ok && (s == "sudo" || s == "doas" || s == "su") {
+			return string(s), ""
+		}
+		return nil, `"sudo", "doas" or "su"`
 	case aNumber:
 		if n, ok := v.(lua.LNumber); ok && n >= 1 && n <= 65535 && n == lua.LNumber(int(n)) {
 			return float64(n), ""

@@ -136,7 +136,7 @@ task("x", function() say(name, params.t.x, params.s) end)`, func(o *Options) {
 func TestDefaultsOfASite(t *testing.T) {
 	s, err := LoadSite(t.Context(), "site.lua", `return {
   defaults = { user = "admin", port = 2222, sudo = true, key = "~/.ssh/id", sudo_password = secret "sudo" },
-  hosts = { a = "a.example.org", b = "root@b.example.org:22", c = { address = "[2001:db8::1]", sudo = false, user = "c" }, d = { address = "[2001:db8::1]:2" } },
+  hosts = { a = "a.example.org", b = "root@b.example.org:22", c = { address = "[2001:db8::1]", sudo = false, user = "c" }, d = { address = "[2001:db8::1]:2", become = "su", su_password = "root's" } },
   groups = { web = { "w.example.org" } },
 }`)
 	if err != nil {
@@ -147,7 +147,7 @@ func TestDefaultsOfASite(t *testing.T) {
 		"a":             {"user": "admin", "port": 2222.0, "sudo": true, "key": key, "sudo_password": password},
 		"b":             {"sudo": true, "key": key, "sudo_password": password},
 		"c":             {"user": "c", "port": 2222.0, "sudo": false, "key": key, "sudo_password": password},
-		"d":             {"user": "admin", "sudo": true, "key": key, "sudo_password": password},
+		"d":             {"user": "admin", "sudo": true, "become": "su", "su_password": module.NewSecret("root's"), "key": key, "sudo_password": password},
 		"w.example.org": {"user": "admin", "port": 2222.0, "sudo": true, "key": key, "sudo_password": password},
 	} {
 		if diff := cmp.Diff(want, s.Hosts[name].Fields, cmp.AllowUnexported(module.Secret{})); diff != "" {
@@ -155,8 +155,9 @@ func TestDefaultsOfASite(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		`return { defaults = { usr = "x" } }`:     `site.lua:1:23: cannot use the defaults of hosts: usr is no field of it; did you mean "user"?`,
-		`return { defaults = { address = "x" } }`: `site.lua:1:23: cannot use an address for all hosts: each has its own`,
+		`return { defaults = { become = "pfexec" } }`: `site.lua:1:23: cannot use the defaults of hosts: become must be "sudo", "doas" or "su", not the string "pfexec"`,
+		`return { defaults = { usr = "x" } }`:         `site.lua:1:23: cannot use the defaults of hosts: usr is no field of it; did you mean "user"?`,
+		`return { defaults = { address = "x" } }`:     `site.lua:1:23: cannot use an address for all hosts: each has its own`,
 	} {
 		if _, err := LoadSite(t.Context(), "site.lua", text); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", text, err, want)
