@@ -98,7 +98,7 @@ func (j *job) changed(l *loaded) []string {
 	if j.record == nil {
 		return nil
 	}
-	now := run.Start{SHA256: j.src.sum(), Params: j.mask.MaskParams(l.params), Hosts: l.addresses, Plan: run.TasksOf(l.program)}
+	now := run.Start{SHA256: j.src.sum(), Files: l.program.Files(), Params: j.mask.MaskParams(l.params), Hosts: l.addresses, Plan: run.TasksOf(l.program)}
 	list := j.record.Start.Since(j.src.path, now)
 	if len(list) == 0 || !j.check && j.command.Name() != "undo" {
 		return list
@@ -175,7 +175,7 @@ func (j *job) work(ctx context.Context, how func(context.Context, run.Options) e
 
 func (j *job) start(l *loaded) run.Start {
 	s := run.Start{
-		File: j.src.recorded(j.state), SHA256: j.src.sum(), Params: l.params, Given: maps.Clone(j.given), Hosts: l.addresses, Limit: j.limit, Version: versionText(),
+		File: j.src.recorded(j.state), SHA256: j.src.sum(), Files: l.program.Files(), Params: l.params, Given: maps.Clone(j.given), Hosts: l.addresses, Limit: j.limit, Version: versionText(),
 	}
 	if j.site != "" {
 		s.Site = recorded(j.site, j.state)

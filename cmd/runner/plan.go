@@ -93,7 +93,7 @@ func (j *job) plan(ctx context.Context, out string) error {
 // basis is what a plan is made from, or what it would be made from now.
 func (j *job) basis(ctx context.Context, l *loaded, salt string) (b run.PlanBasis, err error) {
 	b = run.PlanBasis{
-		RecipeHash: j.src.sum(), State: absolute(j.state.Dir), Version: versionText(), Given: maps.Clone(j.given), Params: maps.Clone(l.params),
+		RecipeHash: j.src.sum(), Files: l.program.Files(), State: absolute(j.state.Dir), Version: versionText(), Given: maps.Clone(j.given), Params: maps.Clone(l.params),
 		Hosts: l.addresses, Choice: j.choice, Limit: j.limit, Restart: j.restart,
 	}
 	b.Recipe = absolute(j.src.path)

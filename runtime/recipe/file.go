@@ -1,6 +1,8 @@
 package recipe
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -17,6 +19,7 @@ type file struct {
 	name  string // as messages name it
 	lines []string
 	stmts []ast.Stmt
+	sum   string // SHA-256 of the text
 
 	tokens []word // see words
 }
@@ -32,7 +35,8 @@ func (m *machine) line(p Position) string {
 
 // compile makes a function of a file.
 func (m *machine) compile(name, text string) (fn *lua.LFunction, err error) {
-	f := &file{name: name, lines: strings.Split(text, "\n")}
+	sum := sha256.Sum256([]byte(text))
+	f := &file{name: name, lines: strings.Split(text, "\n"), sum: hex.EncodeToString(sum[:])}
 	for i, line := range f.lines {
 		f.lines[i] = strings.TrimSuffix(line, "\r")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path/filepath"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -66,6 +67,7 @@ type Recipe struct {
 	required    map[string]*required // by path
 	given       []*lua.LTable        // what is in hosts, groups and params
 	pause       func(work func())    // runs work without counting its time for Limit
+	sums        map[string]string    // see Files
 }
 
 type handler struct {
@@ -143,10 +145,29 @@ func (r *Recipe) runTop(ctx context.Context) error {
 			return err
 		}
 	}
+	r.sums = r.sumsOfFiles()
 	if r.kept, err = r.savedValues(); err != nil {
 		return &Error{At: Position{File: r.source.Name}, What: err.Error()}
 	}
 	return nil
+}
+
+// Files are what the top level of the recipe was made of beside its own file, those that it required or extends: by path, below the
+// folder of the recipe where they lie there, the SHA-256 in hexadecimal.
+func (r *Recipe) Files() map[string]string { return r.sums }
+
+func (r *Recipe) sumsOfFiles() map[string]string {
+	sums := map[string]string{}
+	for name, f := range r.files {
+		if name == r.source.Name {
+			continue
+		}
+		if rel, err := filepath.Rel(filepath.Dir(r.source.Name), name); err == nil && filepath.IsLocal(rel) {
+			name = filepath.ToSlash(rel)
+		}
+		sums[name] = f.sum
+	}
+	return sums
 }
 
 // Close frees the machine. Nothing of the recipe may be running.

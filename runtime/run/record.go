@@ -16,9 +16,10 @@ type TaskName struct {
 
 // Start is what the first event of each session of a run says beside its own fields: all that is needed to go on with it.
 type Start struct {
-	File    string            `json:"file"`           // recipe, below the state folder's parent if it lies there; "stock:NAME" for a stock recipe
-	SHA256  string            `json:"sha256"`         // of the recipe's text
-	Site    string            `json:"site,omitempty"` // as File
+	File    string            `json:"file"`            // recipe, below the state folder's parent if it lies there; "stock:NAME" for a stock recipe
+	SHA256  string            `json:"sha256"`          // of the recipe's text
+	Files   map[string]string `json:"files,omitempty"` // SHA-256 of what it required or extends; see recipe.Recipe.Files
+	Site    string            `json:"site,omitempty"`  // as File
 	Params  map[string]any    `json:"params,omitempty"`
 	Given   map[string]string `json:"given,omitempty"` // --param as typed; a secret is masked
 	Hosts   map[string]string `json:"hosts,omitempty"` // name in the recipe: address

@@ -39,6 +39,7 @@ type SavedPlan struct {
 type PlanBasis struct {
 	Recipe     string            `json:"recipe"` // absolute path, or "stock:NAME"
 	RecipeHash string            `json:"recipe_sha256"`
+	Files      map[string]string `json:"files_sha256,omitempty"` // of what the recipe required or extends
 	Site       string            `json:"site,omitempty"`
 	SiteHash   string            `json:"site_sha256,omitempty"`
 	State      string            `json:"state"`
@@ -109,6 +110,7 @@ func (b PlanBasis) Differences(now PlanBasis) (list []string) {
 	if b.RecipeHash != now.RecipeHash {
 		list = append(list, "the recipe was changed: "+b.Recipe)
 	}
+	list = append(list, fileDifferences(b.Files, now.Files)...)
 	if b.SiteHash != now.SiteHash && b.Site == now.Site {
 		list = append(list, "the site was changed: "+b.Site)
 	}
@@ -130,6 +132,7 @@ func (s Start) Since(file string, now Start) (list []string) {
 	if s.SHA256 != "" && s.SHA256 != now.SHA256 {
 		list = append(list, "the recipe was changed: "+file)
 	}
+	list = append(list, fileDifferences(s.Files, now.Files)...)
 	for _, t := range now.Plan {
 		if !slices.Contains(s.Plan, t) {
 			list = append(list, fmt.Sprintf("the task %q is new, in the phase %s", t.Task, t.Phase))
@@ -142,6 +145,28 @@ func (s Start) Since(file string, now Start) (list []string) {
 	}
 	list = append(list, mapDifferences("parameter", s.Params, now.Params)...)
 	return append(list, mapDifferences("host", toAny(s.Hosts), toAny(now.Hosts))...)
+}
+
+// fileDifferences is about the files of a recipe beside its own.
+func fileDifferences(was, is map[string]string) (list []string) {
+	names := maps.Clone(was)
+	if names == nil {
+		names = map[string]string{}
+	}
+	maps.Copy(names, is)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		old, now := was[name], is[name]
+		switch {
+		case old == now:
+		case old == "":
+			list = append(list, "the recipe has a file more: "+name)
+		case now == "":
+			list = append(list, "the recipe has a file less: "+name)
+		default:
+			list = append(list, "a file of the recipe was changed: "+name)
+		}
+	}
+	return list
 }
 
 func paramDifferences(was, is map[string]any, wasSecret, isSecret map[string]string) []string {
