@@ -25,6 +25,17 @@ func TestLennyJessie(t *testing.T) {
 	m.proved()
 }
 
+// TestLennyJessieUnderLoad: as the stock recipe, with the tables, control files and mail programs of Lenny's time.
+func TestLennyJessieUnderLoad(t *testing.T) {
+	t.Parallel()
+	l := labtest.Open(t, labtest.Options{Name: "lennl", Network: "198.18.14.160/27", OldShape: "lenny", Messages: messagesUnderLoad()})
+	m := begin(t, l, "lenny-jessie.lua")
+	m.operator(wheezyDomains...)
+	m.underLoad([]string{"check", "prepare", "rehearse", "cutover", "watch"}, "-p", "watch=3s")
+	m.must("--yes", "-p", "watch=3s")
+	m.again()
+}
+
 // TestLennyJessieOfAnotherShape: the shape is found by looking at the tables, whatever the server is called.
 func TestLennyJessieOfAnotherShape(t *testing.T) {
 	t.Parallel()

@@ -15,15 +15,7 @@ func TestMergeDomains(t *testing.T) {
 	t.Parallel()
 	l := labtest.Open(t, labtest.Options{Name: "mergd", Network: "198.18.14.128/27", SecondOld: true})
 	m := begin(t, l, "merge-domains.lua")
-	text, err := os.ReadFile(m.site)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.site = filepath.Join(t.TempDir(), "site.lua")
-	site := strings.Replace(string(text), "  params = {", "  groups = { olds = { \"old\", \"old2\" } },\n  params = {", 1)
-	if err := os.WriteFile(m.site, []byte(site), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	m.merges()
 
 	// The second server claims a domain of the first.
 	old2 := labtest.Host(t, l, "old2")
@@ -41,16 +33,48 @@ func TestMergeDomains(t *testing.T) {
 	}
 	sql("DELETE FROM virtual_domains WHERE name = 'example.org'")
 
-	var all []string
 	for _, name := range []string{"old", "old2"} {
-		all = append(all, labtest.Host(t, l, name).Domains...)
 		if ports := serving(t, labtest.Host(t, l, name)); ports != "25 143 " {
 			t.Errorf("%s serves at %q", name, ports)
 		}
 	}
-	m.operator(all...)
+	m.operator(m.merged()...)
 	m.must("--yes", "--restart")
 	m.proved()
 	m.again()
 	m.proved()
+}
+
+// TestMergeDomainsUnderLoad: both old servers are used until they stop.
+func TestMergeDomainsUnderLoad(t *testing.T) {
+	t.Parallel()
+	l := labtest.Open(t, labtest.Options{Name: "mergl", Network: "198.18.14.192/27", SecondOld: true, Messages: messagesUnderLoad()})
+	m := begin(t, l, "merge-domains.lua")
+	m.merges()
+	m.operator(m.merged()...)
+	m.underLoad([]string{"check", "prepare", "cutover", "watch"})
+	m.must("--yes")
+	m.again()
+}
+
+// merges gives the operator a site with both old servers in the group that is merged.
+func (m *move) merges() {
+	m.t.Helper()
+	text, err := os.ReadFile(m.site)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.site = filepath.Join(m.t.TempDir(), "site.lua")
+	site := strings.Replace(string(text), "  params = {", "  groups = { olds = { \"old\", \"old2\" } },\n  params = {", 1)
+	if err := os.WriteFile(m.site, []byte(site), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// merged are the domains that move.
+func (m *move) merged() (all []string) {
+	for _, name := range []string{"old", "old2"} {
+		all = append(all, labtest.Host(m.t, m.lab, name).Domains...)
+	}
+	return all
 }

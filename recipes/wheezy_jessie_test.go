@@ -126,35 +126,49 @@ func TestWheezyJessieUnderLoad(t *testing.T) {
 	t.Parallel()
 	l := labtest.Open(t, labtest.Options{Name: "e2el", Network: "198.18.9.0/24", Messages: messagesUnderLoad()})
 	m := begin(t, l, "wheezy-jessie.lua")
-	x, err := load.Start(t.Context(), l, load.Options{})
+	m.operator(wheezyDomains...)
+	m.underLoad([]string{"check", "prepare", "rehearse", "cutover", "watch"}, "-p", "watch=3s")
+	m.must("--yes", "-p", "watch=3s")
+	m.again()
+}
+
+// underLoad runs phases of the recipe while the servers are used. Users change their passwords while mails are copied, and again when the old server
+// stops.
+func (m *move) underLoad(phases []string, args ...string) {
+	m.t.Helper()
+	x, err := load.Start(m.t.Context(), m.lab, load.Options{})
 	if err != nil {
-		t.Fatal(err)
+		m.t.Fatal(err)
 	}
 	stop := sync.OnceFunc(x.Stop)
 	defer stop()
+	passwords := func() {
+		if err := x.ChangePasswords(m.t.Context()); err != nil {
+			m.t.Error(err)
+		}
+	}
+	m.when(`"event":"step_start".*"task":"Copy the mails"`, passwords)
+	m.when(`"event":"step_start".*"task":"Freeze the old servers?"`, passwords)
 	m.when(`"event":"task_end".*"task":"Let the new server take over"`, x.SwitchClients)
 	m.when(`"event":"step_start".*"task":"Switch the MX records".*"module":"dns_check"`, x.SwitchMX)
-	m.operator(wheezyDomains...)
-	for _, phase := range []string{"check", "prepare", "rehearse", "cutover", "watch"} {
-		m.must("--yes", "--phase", phase, "-p", "watch=3s")
+	for _, phase := range phases {
+		m.must(append([]string{"--yes", "--phase", phase}, args...)...)
 	}
 	stop()
-	r, err := x.Check(t.Context(), l)
+	r, err := x.Check(m.t.Context())
 	if err != nil {
-		t.Fatal(err)
+		m.t.Fatal(err)
 	}
-	r.Write(t.Output())
+	r.Write(m.t.Output())
 	if keep := os.Getenv("KEEP_JOURNAL"); keep != "" {
 		_ = os.CopyFS(keep, os.DirFS(m.state))
 	}
 	if len(r.Problems) > 0 {
-		t.Errorf("%d differences", len(r.Problems))
+		m.t.Errorf("%d differences", len(r.Problems))
 	}
-	if r.Mails < 50 || r.Actions < 50 {
-		t.Error("there was hardly any load")
+	if r.Mails < 50 || r.Actions < 50 || r.Passwords == 0 {
+		m.t.Error("there was hardly any load")
 	}
-	m.must("--yes", "-p", "watch=3s")
-	m.again()
 }
 
 // messagesUnderLoad is how much mail there is: RUNNER_TEST_MESSAGES, for measuring, or little.

@@ -18,6 +18,7 @@ import (
 type Result struct {
 	Mails     int           // that a server has taken
 	Actions   int           // messages that users worked on
+	Passwords int           // that users changed
 	NoMail    time.Duration // longest time in which no server took a mail
 	NoUsers   time.Duration // longest time in which no server answered a user
 	Problems  []string
@@ -26,8 +27,8 @@ type Result struct {
 
 // Write prints a result.
 func (r *Result) Write(w io.Writer) {
-	fmt.Fprintf(w, "%d mails were taken, users worked on %d messages; longest pause of SMTP %.1f s, of IMAP %.1f s; %d differences\n",
-		r.Mails, r.Actions, r.NoMail.Seconds(), r.NoUsers.Seconds(), len(r.Problems))
+	fmt.Fprintf(w, "%d mails were taken, users worked on %d messages and changed %d passwords; longest pause of SMTP %.1f s, of IMAP %.1f s; %d differences\n",
+		r.Mails, r.Actions, r.Passwords, r.NoMail.Seconds(), r.NoUsers.Seconds(), len(r.Problems))
 	for _, p := range r.Problems {
 		fmt.Fprintln(w, " ", p)
 	}
@@ -35,12 +36,12 @@ func (r *Result) Write(w io.Writer) {
 
 // Check logs in to the new server as everybody and compares with what was confirmed. All must have been stopped. Mail that a
 // server forwards may be under way, so it is waited for.
-func (x *Load) Check(ctx context.Context, l *lab.Lab) (*Result, error) {
+func (x *Load) Check(ctx context.Context) (*Result, error) {
 	var r *Result
 	for until := time.Now().Add(30 * time.Second); ; time.Sleep(time.Second) {
 		seen := map[string]map[string][]state{} // account, mark -> where it is
-		for _, a := range l.UsersOf("old") {
-			marks, err := readMarks(ctx, x.new, a)
+		for _, a := range x.accounts {
+			marks, err := readMarks(ctx, x.new, a.Email, x.password(a))
 			if err != nil {
 				return nil, err
 			}
@@ -52,8 +53,18 @@ func (x *Load) Check(ctx context.Context, l *lab.Lab) (*Result, error) {
 	}
 }
 
+// password is what the owner of an account logs in with.
+func (x *Load) password(a lab.User) string {
+	for _, u := range x.users {
+		if u.account == a {
+			return u.knows()
+		}
+	}
+	return a.Password
+}
+
 func (x *Load) compare(seen map[string]map[string][]state) *Result {
-	r := &Result{NoMail: x.smtp.longest, NoUsers: x.imap.longest}
+	r := &Result{Passwords: int(x.changed.Load()), NoMail: x.smtp.longest, NoUsers: x.imap.longest}
 	for _, m := range x.mails {
 		if m.taken {
 			r.Mails++
@@ -116,8 +127,8 @@ func described(list []state) string {
 }
 
 // readMarks finds every message of the load in all folders of an account.
-func readMarks(ctx context.Context, server string, a lab.User) (map[string][]state, error) {
-	c, err := proof.Login(ctx, server, a.Email, a.Password)
+func readMarks(ctx context.Context, server, account, password string) (map[string][]state, error) {
+	c, err := proof.Login(ctx, server, account, password)
 	if err != nil {
 		return nil, err
 	}

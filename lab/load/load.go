@@ -1,5 +1,5 @@
 // Package load uses the mail servers of a lab while they are moved: it delivers mail by SMTP, and lets users read, flag, move and
-// delete by IMAP. It writes down what each server has confirmed, and says afterwards what of that is not so on the new server.
+// delete by IMAP, and change their passwords. It writes down what each server has confirmed, and says afterwards what of that is not so on the new server.
 //
 // Senders behave as RFC 5321 (4.5.4) has it: what is not taken is tried again, and what was given and not confirmed too, so
 // that such a mail may be there twice. Users behave as mail programs do: they connect again, and a command that was not
@@ -23,15 +23,19 @@ type Options struct {
 	Pause   time.Duration // between two things that one of them does; 50 ms by default
 }
 
-// Load is what goes on. Old and new are the addresses of the servers.
+// Load is what goes on.
 type Load struct {
-	old, new string
+	lab      *lab.Lab
+	old      map[string]string // addresses of the old servers by their names
+	new      string
+	accounts []lab.User // of all old servers
 	pause    time.Duration
 
 	cancel   func()
 	all      sync.WaitGroup
 	mailTo   atomic.Bool // the MX records lead to the new server
 	clientTo atomic.Bool // the names of clients lead to the new server
+	changed  atomic.Int32
 
 	mu    sync.Mutex
 	mails []*mail
@@ -40,12 +44,8 @@ type Load struct {
 	imap  gap
 }
 
-// Start begins. Users and senders know the old server only, until they are told.
+// Start begins. Users and senders know the old servers only, until they are told.
 func Start(ctx context.Context, l *lab.Lab, o Options) (*Load, error) {
-	old, err := l.Host("old")
-	if err != nil {
-		return nil, err
-	}
 	new, err := l.Host("new")
 	if err != nil {
 		return nil, err
@@ -60,11 +60,17 @@ func Start(ctx context.Context, l *lab.Lab, o Options) (*Load, error) {
 		o.Pause = 50 * time.Millisecond
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	x := &Load{old: old.Address, new: new.Address, pause: o.Pause, cancel: cancel}
-	accounts := l.UsersOf("old")
-	for i := range min(o.Users, len(accounts)) {
+	x := &Load{lab: l, old: map[string]string{}, new: new.Address, pause: o.Pause, cancel: cancel}
+	for _, h := range l.MailHosts() {
+		if h != new {
+			x.old[h.Name] = h.Address
+			x.accounts = append(x.accounts, l.UsersOf(h.Name)...)
+		}
+	}
+	for i := range min(o.Users, len(x.accounts)) {
 		// Every third account or so, so that all domains are among them.
-		u := &user{load: x, account: accounts[i*len(accounts)/o.Users], random: rand.New(rand.NewPCG(1, uint64(i)))}
+		account := x.accounts[i*len(x.accounts)/o.Users]
+		u := &user{load: x, account: account, password: account.Password, random: rand.New(rand.NewPCG(1, uint64(i)))}
 		if err := u.begin(ctx); err != nil {
 			cancel()
 			return nil, err
@@ -75,7 +81,7 @@ func Start(ctx context.Context, l *lab.Lab, o Options) (*Load, error) {
 		x.all.Go(func() { u.work(ctx) })
 	}
 	for i := range o.Senders {
-		s := &sender{load: x, number: i, accounts: accounts, random: rand.New(rand.NewPCG(2, uint64(i)))}
+		s := &sender{load: x, number: i, random: rand.New(rand.NewPCG(2, uint64(i)))}
 		x.all.Go(func() { s.work(ctx) })
 	}
 	return x, nil

@@ -7,30 +7,29 @@ import (
 	"net"
 	"net/smtp"
 	"time"
-
-	"runner/lab"
 )
 
 // mail is one that a sender has in its queue or has got rid of.
 type mail struct {
-	mark  string
-	to    string
-	taken bool // a server has confirmed that it takes it
-	maybe int  // how often it was given and nothing was confirmed
+	mark   string
+	to     string
+	server string // address of the old server of that account
+	taken  bool   // a server has confirmed that it takes it
+	maybe  int    // how often it was given and nothing was confirmed
 }
 
 type sender struct {
-	load     *Load
-	number   int
-	accounts []lab.User
-	random   *rand.Rand
+	load   *Load
+	number int
+	random *rand.Rand
 }
 
 // work delivers one mail after the other. The one that is under way when it is to end is still tried for a while: a real
 // sender does not forget it either.
 func (s *sender) work(ctx context.Context) {
 	for i := 0; ctx.Err() == nil; i++ {
-		m := &mail{mark: fmt.Sprintf("load-%d-%d", s.number, i), to: s.accounts[s.random.IntN(len(s.accounts))].Email}
+		to := s.load.accounts[s.random.IntN(len(s.load.accounts))]
+		m := &mail{mark: fmt.Sprintf("load-%d-%d", s.number, i), to: to.Email, server: s.load.old[to.Host]}
 		s.load.mu.Lock()
 		s.load.mails = append(s.load.mails, m)
 		s.load.mu.Unlock()
@@ -42,7 +41,7 @@ func (s *sender) work(ctx context.Context) {
 func (s *sender) deliver(ctx context.Context, m *mail) {
 	var last time.Time
 	for {
-		server := s.load.old
+		server := m.server
 		if s.load.mailTo.Load() && s.number%2 == 0 {
 			server = s.load.new
 		}

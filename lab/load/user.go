@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -41,6 +42,9 @@ type user struct {
 	messages []*message
 	serial   int
 
+	mu       sync.Mutex
+	password string
+
 	c      *imapclient.Client
 	prefix string
 }
@@ -72,15 +76,22 @@ func (u *user) begin(ctx context.Context) error {
 }
 
 func (u *user) connect(ctx context.Context) (err error) {
-	server := u.load.old
+	server := u.load.old[u.account.Host]
 	if u.load.clientTo.Load() {
 		server = u.load.new
 	}
-	if u.c, err = proof.TryLogin(ctx, server, u.account.Email, u.account.Password); err != nil {
+	if u.c, err = proof.TryLogin(ctx, server, u.account.Email, u.knows()); err != nil {
 		return err
 	}
 	u.prefix, err = proof.PersonalPrefix(u.c)
 	return err
+}
+
+// knows is the password that the user has now.
+func (u *user) knows() string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.password
 }
 
 func (u *user) disconnect() {
