@@ -253,7 +253,7 @@ function host(name, sections) end
 ---@field [string] any All else is what the recipe gets.
 
 ---Stands in for steps: those with a title, else those of a module, else those of modules that a pattern with * matches. Of several
----stubs for the same, the last one counts.
+---stubs for the same, the last one counts. A function is asked in check mode too, and an undo looks before it asks: then step.check is true.
 ---@param name string
 ---@param result? StubResult|fun(args: table, step: table): StubResult?
 function stub(name, result) end
@@ -947,6 +947,7 @@ function maildir_sync.converge(args) end
 ---@field on Host Host whose mailboxes are in use from now on.
 ---@field target? string Directory of all mailboxes there, or the pattern that maildir_sync was given. Default: /var/vmail.
 ---@field domains? string[] Only these domains are in use; others can still be moved here. Empty: all.
+---@field state? "present"|"absent" present: the mailboxes are in use; absent: nobody uses them any more, or yet. Default: present.
 
 ---@class maildir_sync.live.result : StepResult
 ---@field live boolean whether all of the directory is live
@@ -956,6 +957,8 @@ function maildir_sync.converge(args) end
 ---Declares that mailboxes are in use on their new host, so that no pass removes or renames there any more.
 ---
 ---From then on warm and final passes into these mailboxes are refused: they would undo what users do there. The mark is a file beside the mailboxes (/var/vmail.runner/live.json).
+---
+---Who goes back to the old server (see maildir_sync's mode "reverse") takes the mark away again with state = "absent", so that the mailboxes can be moved another day.
 ---@param args maildir_sync.live.args
 ---@return maildir_sync.live.result
 function maildir_sync.live(args) end

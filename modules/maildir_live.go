@@ -16,9 +16,13 @@ import (
 // From then on warm and final passes into these mailboxes are refused: they would undo what users do there. The mark is a
 // file beside the mailboxes (/var/vmail.runner/live.json).
 //
+// Who goes back to the old server (see maildir_sync's mode "reverse") takes the mark away again with state = "absent", so that the mailboxes can be
+// moved another day.
+//
 // # Example
 //
 //	maildir_sync.live { on = new }
+//	maildir_sync.live { on = new, state = "absent" }
 //
 // # Result
 //
@@ -32,6 +36,8 @@ type maildirLiveArgs struct {
 	Target string `lua:"target" default:"/var/vmail"`
 	// Only these domains are in use; others can still be moved here. Empty: all.
 	Domains []string `lua:"domains"`
+	// present: the mailboxes are in use; absent: nobody uses them any more, or yet.
+	State string `lua:"state" choice:"present,absent" default:"present"`
 }
 
 // Validate checks what the types do not.
@@ -52,19 +58,41 @@ func planMaildirLive(ctx context.Context, a *maildirLiveArgs) (*module.Plan, err
 		return nil, err
 	}
 	plan := &module.Plan{Output: liveOutput(live)}
-	if live.Covered(a.Domains) {
-		plan.Note = "live already"
-		return plan, nil
-	}
 	what := root
 	if len(a.Domains) > 0 {
 		what = strings.Join(a.Domains, ", ") + " in " + root
+	}
+	if a.State == "absent" {
+		return a.withdraw(plan, live, root, what)
+	}
+	if live.Covered(a.Domains) {
+		plan.Note = "live already"
+		return plan, nil
 	}
 	plan.Starts = []string{"IMAP"} // on the new server, where it was stopped on the old one
 	plan.Changes = []module.Change{{
 		Summary: fmt.Sprintf("declare %s live: no pass removes or renames there any more", what),
 		Apply: func(ctx context.Context, do *module.Apply) error {
 			live.Declare(a.Domains, time.Now())
+			return maildir.WriteLive(ctx, do.Host(a.On), root, live)
+		},
+	}}
+	return plan, nil
+}
+
+// withdraw plans to take the mark away.
+func (a *maildirLiveArgs) withdraw(plan *module.Plan, live *maildir.Live, root, what string) (*module.Plan, error) {
+	if !live.Marks(a.Domains) {
+		plan.Note = "not live"
+		return plan, nil
+	}
+	if err := live.Withdraw(a.Domains); err != nil {
+		return nil, fmt.Errorf("cannot take back that %s on %s is live: %w", what, a.On.Name(), err)
+	}
+	plan.Output = liveOutput(live)
+	plan.Changes = []module.Change{{
+		Summary: fmt.Sprintf("take back that %s is live: it can be moved to again", what),
+		Apply: func(ctx context.Context, do *module.Apply) error {
 			return maildir.WriteLive(ctx, do.Host(a.On), root, live)
 		},
 	}}

@@ -197,6 +197,21 @@ func TestMaildirSyncModule(t *testing.T) {
 		t.Errorf("late: %v", r.Output)
 	}
 	m.status(m.sync(false, map[string]any{"mode": "late"}), module.OK)
+
+	// Back again: the mark goes, and the mailboxes can be moved to once more.
+	one := map[string]any{"on": module.HostName("new"), "target": m.new, "domains": []any{"example.org"}, "state": "absent"}
+	if r = m.status(m.run("maildir_sync.live", false, one), module.Failed); !strings.Contains(r.Err.Error(), "leave domains away") {
+		t.Errorf("one domain of all: %v", r.Err)
+	}
+	on["state"] = "absent"
+	m.status(m.run("maildir_sync.live", false, on), module.Changed)
+	m.status(m.run("maildir_sync.live", false, on), module.OK)
+	one["state"] = "present"
+	m.status(m.run("maildir_sync.live", false, one), module.Changed)
+	one["state"] = "absent"
+	m.status(m.run("maildir_sync.live", false, one), module.Changed)
+	m.status(m.run("maildir_sync.live", false, one), module.OK)
+	m.status(m.sync(false, map[string]any{"mode": "final", "max_delete": "100%"}), module.Changed)
 }
 
 // TestMaildirConverge repeats warm passes until one would be short, and gives up on what cannot be reached.

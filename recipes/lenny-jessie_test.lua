@@ -123,7 +123,7 @@ end)
 test("some domains: the old server goes on with the others", function()
   servers()
   local result = run { params = { mx = move.mx, domains = { "example.org" } } }
-  equal(result:step("postfix.forward").args.domains, { "example.org" })
+  equal(result:step("postfix.forward", "old").args.domains, { "example.org" })
   result:order { "postfix.forward", "dovecot.thaw", "postfix.thaw" }
   result:says("The old server goes on with example.com.")
 end)

@@ -6,7 +6,7 @@
 --   runner --check recipes/wheezy-jessie.lua                 what would happen
 --   runner recipes/wheezy-jessie.lua --phase prepare         copy, while the old server goes on; on as many days as you like
 --   runner recipes/wheezy-jessie.lua                         all that is left to do; asks before what matters
---   runner undo                                              until the new server has taken over: the old one serves again
+--   runner undo                                              the old server serves again, with what reached the new one
 
 recipe {
   name  = "Wheezy to Jessie mail server",
@@ -83,12 +83,20 @@ function move.copy_accounts()
                columns = { ["virtual_users.password"] = marked_password } }
 end
 
+-- What the new server calls the old one.
+function move.old_name()
+  return postconf { on = old, get = { "myhostname" }, title = "name of the old server" }.values.myhostname
+end
+
 function move.mailboxes() return { from = old, to = new, path = params.vmail, domains = domains() } end
 
 local function mailboxes(more)
   for key, value in pairs(move.mailboxes()) do more[key] = value end
   return more
 end
+
+-- The way back: what reached the new server goes to the old one. nil: there is none.
+function move.way_back() return { from = new, to = old, path = params.vmail, domains = domains(), mode = "reverse" } end
 
 local function copy_mails(mode)
   return maildir_sync(mailboxes { mode = mode, max_delete = params.max_delete })
@@ -187,7 +195,7 @@ phase("cutover", {
   gate  = function()
     return "The old server stops now. Accounts and the last mails are copied and compared, then the new server takes over: "
       .. (saved.last_pass and ("nobody gets or reads mail for about %d seconds. "):format(saved.last_pass + 5) or "the copy has not been timed yet. ")
-      .. "Until it has taken over `runner undo` lets the old server go on. Did you tell your users?"
+      .. "Until it has taken over `runner undo` costs nothing; later it brings the new mails back. Did you tell your users?"
   end,
 })
 
@@ -210,12 +218,23 @@ task("Compare both servers", { unless = moved }, function()
   maildir_sync.verify(mailboxes {})
 end)
 
+-- Going back, the new server gives the old one the mail that it has got, and passes on what still comes. The mark goes last: an undo that
+-- was broken off begins here again.
 task("Let the new server take over", { undo = function()
-  if moved() then
-    fail("the new server has taken over and may have mail that the old one has not; to go back, freeze the new server, "
-      .. "bring its mail back with maildir_sync { mode = \"reverse\" }, and thaw the old one")
-  end
+  if not moved() then return end
+  local back = move.way_back()
+  if not back then fail("the new server has taken over and may have mail that the old one has not, and there is no way back from here") end
+  postfix.freeze { on = new }
+  dovecot.freeze { on = new, path = params.vmail }
+  maildir_sync(back)
+  postfix.forward { on = new, to = move.old_name(), domains = domains() }
+  dovecot.thaw { on = new }
+  postfix.thaw { on = new }
+  maildir_sync.live { on = new, target = params.vmail, domains = domains(), state = "absent" }
+  say("The mails that had reached the new server are on the old one. Passwords that were changed meanwhile are the old ones again, and "
+    .. "older mails are in their old folders with their old flags.")
 end }, function()
+  postfix.forward { on = new, state = "absent" } -- from a night when it did not go well
   if not moved() then
     mysql.merge { on = new, from_database = staged, database = params.database, domains = params.domains, prune = true, backup = true }
     maildir_sync.live { on = new, target = params.vmail, domains = domains() }
@@ -226,7 +245,12 @@ end)
 
 -- Until all the world has seen the new MX records mail still comes to the old server. It passes it on at once. Domains that stay go
 -- on being served there: Dovecot is started before Postfix, which delivers to it and asks it for passwords.
-task("Let the old server forward", function()
+task("Let the old server forward", { undo = function()
+  if not moved() then return end
+  postfix.freeze { on = old } -- until the mail of the new server is here; thawed when the freeze is undone
+  dovecot.freeze { on = old, path = move.mailboxes().path }
+  postfix.forward { on = old, state = "absent" }
+end }, function()
   local stay = staying()
   postfix.forward { on = old, to = params.mx, domains = #stay > 0 and params.domains or {} }
   if #stay > 0 then
@@ -244,7 +268,9 @@ end)
 ----------------------------------------------------------------------------------------------------------------------
 phase("watch", { title = "the MX records change" })
 
-task("Switch the MX records", function()
+task("Switch the MX records", { undo = function()
+  say("Give these domains their old MX records again: " .. table.concat(domains(), ", "))
+end }, function()
   say("These domains get the MX record " .. params.mx .. " now, where you keep their zones:")
   for _, domain in ipairs(domains()) do say(("  %s MX 10 %s."):format(domain .. ".", params.mx)) end
   dns_check { domains = domains(), mx = params.mx, wait = params.dns_wait, resolver = params.resolver }

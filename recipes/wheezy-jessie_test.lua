@@ -5,7 +5,7 @@
 local function servers()
   local state = { live = false }
   local old = host("old"):answer("test -d /var/vmail"):answer("du -slk /var/vmail", "2048\t/var/vmail\n")
-    :answer("sh -c ...", "300\n"):answer("test -s *", { status = 1 })
+    :answer("sh -c ...", "300\n"):answer("test -s *", { status = 1 }):postfix { myhostname = "old.example.net" }
   local new = host("new"):answer("id -u vmail", "5000\n"):postfix { mydestination = "localhost, new.example.net" }
     :answer("df -Pk /var/vmail", "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/sda1 9000 1000 8000 12% /\n")
     :answer("df -Pi /var/vmail", "Filesystem Inodes IUsed IFree IUse% Mounted on\n/dev/sda1 9000 1000 8000 12% /\n")
@@ -14,7 +14,7 @@ local function servers()
   stub("mysql.query", rows {})
   stub("mysql.*", { changed = true })
   stub("maildir_sync.status", function() return { live = state.live, domains = {} } end)
-  stub("maildir_sync.live", function() state.live = true return { changed = true } end)
+  stub("maildir_sync.live", function(args, step) state.live = args.state ~= "absent" or step.check return { changed = true } end)
   stub("maildir_sync.converge", { changed = true, next_pass_seconds = 3.2 })
   stub("maildir_sync", { changed = true, copied = 2 })
   stub("maildir_sync.verify", {})
@@ -88,15 +88,24 @@ test("the servers differ: undo lets the old server go on", function()
   contains(new:content("/etc/postfix/main.cf"), "soft_bounce = no")
 end)
 
-test("after the new server has taken over nothing is copied over it, and undo refuses", function()
-  local _, _, state = servers()
+test("after the new server has taken over nothing is copied over it, and undo brings its mail back", function()
+  local old, new, state = servers()
   local result = run { params = move, phase = "cutover" }
   equal(state.live, true)
   local again = run { params = move, phase = "prepare" }
   again:skipped("Copy the accounts")
   again:skipped("Copy the mails")
   equal(again:task("Copy the mails").note, "the new server has taken over")
-  result:undo { fails = "the new server has taken over and may have mail that the old one has not" }
+
+  local undone = result:undo()
+  equal(state.live, false)
+  undone:order { "Let the old server forward", "Let the new server take over", "Freeze the old server" }
+  local back = undone:step("maildir_sync").args
+  equal({ back.from, back.to, back.mode }, { "new", "old", "reverse" })
+  equal(undone:step("postfix.forward", old).args.state, "absent")
+  local forward = undone:step("postfix.forward", new).args
+  equal({ forward.to, forward.domains }, { "old.example.net", { "example.com", "example.org" } })
+  undone:says("The mails that had reached the new server are on the old one.")
 end)
 
 test("a domain that is local on the new server stops the move", function()
@@ -126,7 +135,7 @@ end)
 test("some domains: the old server goes on with the others", function()
   servers()
   local result = run { params = { mx = move.mx, domains = { "example.org" } } }
-  equal(result:step("postfix.forward").args.domains, { "example.org" })
+  equal(result:step("postfix.forward", "old").args.domains, { "example.org" })
   equal(result:step("mysql.merge").args.domains, { "example.org" })
   result:order { "postfix.forward", "dovecot.thaw", "postfix.thaw" }
   result:says("The old server goes on with example.com.")
@@ -136,7 +145,7 @@ test("all domains: the old Dovecot stays down", function()
   servers()
   local result = run { params = move }
   result:not_ran("dovecot.thaw")
-  equal(result:step("postfix.forward").args.domains, {})
+  equal(result:step("postfix.forward", "old").args.domains, {})
 end)
 
 test("a run that was broken off goes on where it was", function()

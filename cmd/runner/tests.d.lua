@@ -103,7 +103,7 @@ function host(name, sections) end
 ---@field [string] any All else is what the recipe gets.
 
 ---Stands in for steps: those with a title, else those of a module, else those of modules that a pattern with * matches. Of several
----stubs for the same, the last one counts.
+---stubs for the same, the last one counts. A function is asked in check mode too, and an undo looks before it asks: then step.check is true.
 ---@param name string
 ---@param result? StubResult|fun(args: table, step: table): StubResult?
 function stub(name, result) end

@@ -107,7 +107,7 @@ func (b *bench) instead(e run.Event, arguments map[string]any) func(context.Cont
 }
 
 func stepTable(e run.Event) map[string]any {
-	return map[string]any{"module": e.Module, "title": e.Title, "task": e.Task, "phase": e.Phase, "hosts": list(e.Hosts), "undo": e.Undo}
+	return map[string]any{"module": e.Module, "title": e.Title, "task": e.Task, "phase": e.Phase, "hosts": list(e.Hosts), "undo": e.Undo, "check": e.Check}
 }
 
 // stubbed is the result of a stub: fields that mean something to runner, and the rest, which the recipe gets.

@@ -2,6 +2,7 @@ package maildir
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -58,6 +59,28 @@ func (l *Live) Declare(domains []string, now time.Time) {
 			l.Domains[d] = now
 		}
 	}
+}
+
+// Marks says whether the mark speaks of any of domains, or of anything when there are none.
+func (l *Live) Marks(domains []string) bool {
+	if !l.Since.IsZero() || len(domains) == 0 {
+		return !l.Since.IsZero() || len(l.Domains) > 0
+	}
+	return slices.ContainsFunc(domains, func(d string) bool { return !l.Domains[d].IsZero() })
+}
+
+// Withdraw takes domains out of the mark, or everything when there are none. A mark of the whole root cannot do without a part.
+func (l *Live) Withdraw(domains []string) error {
+	switch {
+	case len(domains) == 0:
+		l.Since, l.Domains = time.Time{}, nil
+	case !l.Since.IsZero():
+		return errors.New("all of it was declared live at once, so single domains cannot be taken out; leave domains away")
+	}
+	for _, d := range domains {
+		delete(l.Domains, d)
+	}
+	return nil
 }
 
 // WriteLive writes the mark.
