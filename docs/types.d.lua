@@ -682,6 +682,34 @@ function dovecot.passwords(args) end
 ---@return dovecot.quota_recalc.result
 function dovecot.quota_recalc(args) end
 
+---@class dovecot.sieve.args : StepOptions
+---@field on Host Host of Dovecot, and of the database.
+---@field scripts? string[] Further scripts for everybody, or directories of them, that the settings do not name.
+---@field tolerate? "none"|"accounts"|"all" Scripts whose errors are only told, and which are left out: none of them, those of accounts, or all. Default: none.
+---@field users? string[] Accounts. Empty: all of the control database.
+---@field database? string Control database, which says what accounts there are; where two hosts take part, that on to.
+---@field table? string Its table of the accounts. Default: virtual_users.
+---@field address? string Its column with the addresses. Default: email.
+---@field domains? string[] Only these domains of it. Empty: all.
+---@field user? string Account of the server.
+---@field password? string|Secret Its password.
+---@field socket? string Path of the server's socket on its host, when it is not where Debian has it.
+---@field host? string Address of the server as seen from its host; a server on the host itself is reached at its socket, then at 127.0.0.1.
+---@field port? integer TCP port of the server. Default 3306.
+
+---@class dovecot.sieve.result : StepResult
+---@field scripts integer how many scripts there are
+---@field compiled string[] those whose compiled form was missing, older or of another version
+---@field errors string[] what is wrong with scripts that are left out, as "/etc/dovecot/spam.sieve:2: unknown test"
+---@field accounts string[] accounts whose scripts these are
+
+---Compiles sieve scripts whose compiled form is missing or stale.
+---
+---Dovecot runs a script from its compiled form (.svbin), and where that is missing, older than the script or of another version compiles it at each delivery. Its delivery agents may not write beside the scripts that hold for everybody, so somebody has to do it for them (sievec). A script that this Dovecot does not understand is not run at all: its user's mail comes into the INBOX, unsorted. So all scripts are tried before anything is changed, and the errors are told by script and line. Those of everybody are found in the settings (sieve_before, sieve_after and the like, imapsieve, sieve_script), and the active script of each account where users or database is given. Needs a Dovecot of 2.0 or later with Pigeonhole; for the scripts of accounts it must run.
+---@param args dovecot.sieve.args
+---@return dovecot.sieve.result
+function dovecot.sieve(args) end
+
 ---@class dovecot.thaw.args : StepOptions
 ---@field on Host Host whose Dovecot it is.
 ---@field wait? Duration How long the start may take. Default: 90s.

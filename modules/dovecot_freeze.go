@@ -21,6 +21,7 @@ func dovecotModules() []module.Module {
 		module.Define("dovecot.compare", "Compares folders, UIDVALIDITY and UIDNEXT of accounts on two servers", planDovecotCompare),
 		module.Define("dovecot.index", "Lets Dovecot make the indexes of mailboxes before their users need them", planDovecotIndex),
 		module.Define("dovecot.quota_recalc", "Lets Dovecot count what accounts have used of their quota", planDovecotQuotaRecalc),
+		module.Define("dovecot.sieve", "Compiles sieve scripts whose compiled form is missing or stale", planDovecotSieve),
 		module.Define("dovecot.freeze", "Stops Dovecot and waits until no process can change a mailbox", planDovecotFreeze),
 		module.Define("dovecot.thaw", "Starts a frozen Dovecot again", planDovecotThaw),
 	}

@@ -11,6 +11,7 @@ func Scripts() map[string]string {
 		"open-files": openFiles, "keep-mark": keepMark, "folders": lookFolders, "folder-files": lookFolderFiles,
 		"users": lookUsers, "dovecot": lookDovecot, "indexes": lookIndexes, "make-indexes": makeIndexes,
 		"quotas": lookQuotas, "count-quotas": countQuotas,
+		"scripts": lookScripts, "compile": compileScript,
 		"account": accountRun, "apt-age": aptAge, "apt-update": aptUpdate, "apt-simulate": aptSimulate, "apt-do": aptDo, "facts": factsLook,
 	}
 }

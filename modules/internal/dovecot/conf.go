@@ -179,10 +179,9 @@ func (s Script) Of(user User) (Script, bool) {
 
 var scriptComplaint = regexp.MustCompile(`^(\S+): line (\d+): (error|warning): (.*)$`)
 
-// ScriptErrors are those of what sievec prints of a script, each with the path of the script and the line: "/etc/spam.sieve:2: unknown test".
-// What it says of no line comes last, and only if there is nothing else.
-func ScriptErrors(path, text string) []string {
-	base := strings.TrimSuffix(path[strings.LastIndexByte(path, '/')+1:], ".sieve")
+// ScriptErrors are those of what sievec prints of a script that it calls by a name, each with the path of the script and the line:
+// "/etc/spam.sieve:2: unknown test". What it says of no line is told only if there is nothing else.
+func ScriptErrors(path, name, text string) []string {
 	var list, other []string
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
@@ -191,7 +190,7 @@ func ScriptErrors(path, text string) []string {
 		case m == nil && line != "":
 			other = append(other, path+": "+line)
 		case m == nil || m[3] == "warning":
-		case m[1] == base:
+		case m[1] == name:
 			list = append(list, path+":"+m[2]+": "+m[4])
 		default: // of a script that it includes
 			list = append(list, path+": "+m[1]+".sieve:"+m[2]+": "+m[4])

@@ -112,7 +112,7 @@ func TestScriptErrors(t *testing.T) {
 		"sievec: Fatal: no such user\n":                             {path + ": sievec: Fatal: no such user"},
 		"":                                                          nil,
 	} {
-		if d := cmp.Diff(want, ScriptErrors(path, text)); d != "" {
+		if d := cmp.Diff(want, ScriptErrors(path, "spam", text)); d != "" {
 			t.Errorf("%q: %s", text, d)
 		}
 	}
