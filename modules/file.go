@@ -198,6 +198,7 @@ type fileWork struct {
 	view   *host.View
 	path   string         // what is worked on: where a link at the path leads, or the path
 	info   *host.FileInfo // nil: there is nothing
+	seen   []byte         // what is in it, where it came along; see host.View.Peek
 	mode   *fs.FileMode   // wanted; nil: as it is
 	uid    int            // wanted; -1: as it is
 	gid    int
@@ -233,11 +234,9 @@ func planFile(ctx context.Context, a *fileArgs) (*module.Plan, error) {
 
 // look finds out what is at the path and who is to own it.
 func (w *fileWork) look(ctx context.Context) error {
-	info, err := lstat(ctx, w.view, w.path)
-	if err != nil {
+	if err := w.peek(ctx); err != nil {
 		return err
 	}
-	w.info = info
 	if w.info != nil && w.info.Mode&fs.ModeSymlink != 0 && (w.args.State == "file" || w.args.State == "directory") {
 		if err := w.follow(ctx); err != nil {
 			return err
@@ -250,11 +249,33 @@ func (w *fileWork) look(ctx context.Context) error {
 		}
 		w.mode = &mode
 	}
+	var err error
 	if w.uid, err = findID(ctx, w.view, "passwd", "user", w.args.Owner); err != nil {
 		return err
 	}
 	w.gid, err = findID(ctx, w.view, "group", "group", w.args.Group)
 	return err
+}
+
+// peek finds out what is at the path, and, where that costs nothing, what is in it.
+func (w *fileWork) peek(ctx context.Context) error {
+	if w.args.State != "file" {
+		info, err := lstat(ctx, w.view, w.path)
+		w.info = info
+		return err
+	}
+	p, err := w.view.Peek(ctx, w.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("cannot look at %s on %s: %w", w.path, w.view.Name(), why(err))
+	}
+	w.info = &p.Info
+	if p.Read {
+		w.seen = p.Content
+	}
+	return nil
 }
 
 // lstat is nil for a path that is not there.

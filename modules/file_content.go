@@ -74,6 +74,9 @@ func (w *fileWork) read(ctx context.Context) ([]byte, error) {
 	if a.Content == nil && a.Template == nil && a.Line == nil && a.Without == "" {
 		return nil, nil
 	}
+	if w.seen != nil {
+		return w.seen, nil
+	}
 	data, err := w.view.ReadFile(ctx, w.path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s on %s: %w", w.path, w.view.Name(), why(err))

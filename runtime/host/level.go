@@ -12,10 +12,11 @@ import (
 // level is a host at one privilege level: the user who logs in, or root through sudo.
 type level struct {
 	*link
-	sudo  bool
-	pool  *pool
-	lines lines
-	files *remoteFiles
+	sudo     bool
+	pool     *pool
+	lines    lines
+	files    *remoteFiles
+	distance distance
 
 	mu    sync.Mutex
 	facts *Facts

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -110,6 +111,11 @@ const MaxReadFile = 16 << 20
 
 // ReadFile reads a whole file of at most [MaxReadFile] bytes.
 func (v *View) ReadFile(ctx context.Context, path string) ([]byte, error) {
+	if b, ok := v.b.(peeker); ok {
+		if data, err := b.small(ctx, path); !errors.Is(err, errNoPeek) {
+			return data, err
+		}
+	}
 	f, err := v.b.Files().Open(ctx, path)
 	if err != nil {
 		return nil, err
