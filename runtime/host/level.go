@@ -12,11 +12,10 @@ import (
 // level is a host at one privilege level: the user who logs in, or root through sudo.
 type level struct {
 	*link
-	sudo     bool
-	pool     *pool
-	lines    lines
-	files    *remoteFiles
-	distance distance
+	sudo  bool
+	pool  *pool
+	lines lines
+	files *remoteFiles
 
 	mu    sync.Mutex
 	facts *Facts

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -53,10 +52,10 @@ exit 3`
 const smallScript = `[ -f "$1" ] && [ -r "$1" ] && exec head -c "$2" -- "$1"`
 
 func (l *level) peek(ctx context.Context, path string) (Peeked, error) {
-	if !l.far() || !strings.HasPrefix(path, "/") || strings.IndexByte(path, 0) >= 0 {
+	if !l.far(ctx) || !strings.HasPrefix(path, "/") || strings.IndexByte(path, 0) >= 0 {
 		return Peeked{}, errNoPeek
 	}
-	out, err := l.timed(ctx, Script(peekScript, path, fmt.Sprint(maxPeek+1)))
+	out, err := l.look(ctx, peekScript, path)
 	if err != nil && ctx.Err() != nil {
 		return Peeked{}, err
 	}
@@ -81,10 +80,10 @@ func (l *level) peek(ctx context.Context, path string) (Peeked, error) {
 }
 
 func (l *level) small(ctx context.Context, path string) ([]byte, error) {
-	if !l.far() || !strings.HasPrefix(path, "/") || strings.IndexByte(path, 0) >= 0 {
+	if !l.far(ctx) || !strings.HasPrefix(path, "/") || strings.IndexByte(path, 0) >= 0 {
 		return nil, errNoPeek
 	}
-	out, err := l.timed(ctx, Script(smallScript, path, fmt.Sprint(maxPeek+1)))
+	out, err := l.look(ctx, smallScript, path)
 	if err != nil && ctx.Err() != nil {
 		return nil, err
 	}
@@ -94,46 +93,29 @@ func (l *level) small(ctx context.Context, path string) ([]byte, error) {
 	return []byte(out.Stdout), nil
 }
 
-// distance is how long the way to a host is, as the quickest of what was done by way of its shell.
-type distance struct {
-	mu       sync.Mutex
-	quickest time.Duration
-	count    int
-}
-
-// A request of sftp takes one way to and fro, and reading a file five of them; the shell takes one and starts two programs. So the shell is
-// for a host whose answers take longer than that, and for the first few requests: a session of sftp takes more to begin.
-const (
-	nearby     = 4 * time.Millisecond
-	firstPeeks = 24
-)
+// A request of sftp takes one way to and fro, and reading a file five of them; the shell takes one and starts two programs, some
+// 2 ms. So the shell is for hosts whose answers take longer than this.
+const nearby = time.Millisecond
 
 // far says that the shell is the faster way to look at files.
-func (l *level) far() bool {
+func (l *level) far(ctx context.Context) bool {
 	if l.Local() {
 		return false
 	}
-	l.distance.mu.Lock()
-	defer l.distance.mu.Unlock()
-	return l.distance.quickest == 0 || l.distance.quickest > nearby || l.distance.count < firstPeeks && !l.files.begun()
+	conn, err := l.connect(ctx)
+	if err != nil {
+		return false // the files say why
+	}
+	c, ok := conn.(interface {
+		Distance(context.Context) time.Duration
+	})
+	return ok && c.Distance(ctx) > nearby
 }
 
-// timed runs a command that only looks, and takes its time for the way to the host.
-func (l *level) timed(ctx context.Context, c Command) (Output, error) {
-	if _, err := l.uid(ctx); err != nil { // so that connecting is not counted
-		return Output{}, err
-	}
+func (l *level) look(ctx context.Context, script, path string) (Output, error) {
+	c := Script(script, path, fmt.Sprint(maxPeek+1))
 	c.Looking = true
-	began := time.Now()
-	out, err := l.Exec(ctx, c)
-	took := max(time.Since(began), 1)
-	l.distance.mu.Lock()
-	defer l.distance.mu.Unlock()
-	if d := &l.distance; d.quickest == 0 || took < d.quickest {
-		d.quickest = took
-	}
-	l.distance.count++
-	return out, err
+	return l.Exec(ctx, c)
 }
 
 // modeOf is st_mode of stat(2) in the terms of package fs.

@@ -43,13 +43,6 @@ func (r *remoteFiles) current() *sftpClient {
 	return r.client
 }
 
-// begun says that there is a session.
-func (r *remoteFiles) begun() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.client != nil
-}
-
 // release ends the use of a session that session gave.
 func (r *remoteFiles) release(c *sftpClient) {
 	r.mu.Lock()

@@ -160,12 +160,20 @@ type wire struct {
 	first []byte
 	full  bool
 	heard atomic.Int64 // Unix time in nanoseconds
+	reads int
 }
+
+// firstReads is how many reads the beginning of a connection takes, until sshd sends its packets at once.
+const firstReads = 64
 
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	if n > 0 {
 		w.heard.Store(time.Now().UnixNano())
+	}
+	if w.reads < firstReads {
+		w.reads++
+		acknowledge(w.Conn)
 	}
 	if !w.full { // only the reader asks, and it is one
 		w.mu.Lock()
