@@ -36,7 +36,8 @@ test: setup build ## every test, on real servers in the lab
 	$(GO) tool staticcheck ./...
 	$(SUDO) env "RUNNER_TEST_REQUIRE=$(REQUIRE)" $(GO) test -race -timeout 20m ./...
 
-bench: setup build ## compare with rsync and tar over ssh on the same work, and print the ratios
+bench: setup build ## compare with rsync, tar over ssh and Ansible on the same work, and print the ratios
+	@$(SUDO) .ci/setup ansible-core ansible-mitogen || echo "without Ansible and Mitogen"
 	$(SUDO) $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./...
 
 docs: build ## write the generated documentation anew

@@ -183,12 +183,24 @@ end)
 func (c *contest) fleet(work, target string) {
 	c.write("fleet.lua", fmt.Sprintf(fleetRecipe, c.path("lines")))
 	c.write("fleet.yml", "- hosts: all\n  gather_facts: false\n  tasks:\n    - lineinfile: { path: "+c.path("lines")+", line: 'line 7' }\n")
-	var ours, plain, mitogen timing // Mitogen 0.3.3 does not end with 200 hosts
+	var ours, plain, mitogen, login timing // Mitogen 0.3.3 does not end with 200 hosts
 	for range benchRounds() {
 		ours.add(c.ours("fleet.lua"))
 		plain.add(c.theirs("fleet.yml", false))
+		login.add(c.login())
 	}
-	c.print(work, target, ours, plain, mitogen, fmt.Sprintf("%.1f ms a host", ours.seconds()*1000/float64(c.hosts)))
+	c.print(work, target, ours, plain, mitogen, fmt.Sprintf("%.1f ms a host; ssh HOST true on each, as many at once: %.2f s", ours.seconds()*1000/float64(c.hosts), login.seconds()))
+}
+
+// login is how long ssh alone takes to log in to every host and run nothing there: all of it is the work of ssh and sshd.
+func (c *contest) login() time.Duration {
+	c.b.Helper()
+	script := `seq -f 'h%03g' 0 "$1" | xargs -P "$2" -I HOST ssh -F "$3" -o BatchMode=yes HOST true`
+	began := time.Now()
+	if out, err := exec.Command("sh", "-c", script, "sh", strconv.Itoa(c.hosts-1), strconv.Itoa(c.forks), c.path("ssh_config")).CombinedOutput(); err != nil {
+		c.b.Fatalf("ssh: %v\n%s", err, out)
+	}
+	return time.Since(began)
 }
 
 func (c *contest) print(work, target string, ours, plain, mitogen timing, note string) {
