@@ -92,7 +92,6 @@ if [ "$start" = off ] && ! [ -e "$policy" ]; then
 fi
 run_apt -y -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" >&2`
 
-//
 // apt keeps what it has read of its lists in files of its cache; nothing is written when it only tells what it would do.
 const aptSimulate = aptEnv + `run_apt -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -s "$@"`
 
