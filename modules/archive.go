@@ -93,7 +93,7 @@ func planArchive(ctx context.Context, a *archiveArgs) (*module.Plan, error) {
 		for name, value := range archiveOutput(known) {
 			output[name] = value
 		}
-		return &module.Plan{Output: output, Note: fmt.Sprintf("%s is there, with %d files", job.Path, known.Files)}, nil
+		return &module.Plan{Output: output, Note: fmt.Sprintf("%s is there, with %s", job.Path, countOf(known.Files, "file"))}, nil
 	}
 	return &module.Plan{Output: output, Changes: []module.Change{{
 		Summary: fmt.Sprintf("archive %s of %s in %s", strings.Join(a.Paths, ", "), a.From.Name(), job.Path),

@@ -245,7 +245,7 @@ func (c *dnsCheck) agreement(states []*domainState) string {
 	}
 	text := fmt.Sprintf("every server of %s says so (%d answers)", domainsOf(states), servers)
 	if !c.args.demands() {
-		text = fmt.Sprintf("looked at %d domains on %d servers", len(states), servers)
+		text = "looked at " + countOf(len(states), "domain") + " on " + countOf(servers, "server")
 	}
 	if last := lastStale(states); last != "" {
 		text += "; " + last

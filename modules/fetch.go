@@ -82,7 +82,7 @@ func planFetch(ctx context.Context, a *fetchArgs) (*module.Plan, error) {
 	}
 	plan := &module.Plan{Output: map[string]any{"target": target, "bytes": info.Size, "sha256": sum}}
 	c := module.Change{
-		Summary: fmt.Sprintf("fetch %s to %s (%d bytes)", a.Path, target, info.Size), After: fmt.Sprintf("%d bytes, sha256 %s", info.Size, sum),
+		Summary: fmt.Sprintf("fetch %s to %s (%s)", a.Path, target, countOf(info.Size, "byte")), After: countOf(info.Size, "byte") + ", sha256 " + sum,
 		Apply: func(ctx context.Context, do *module.Apply) error { return a.take(ctx, do, target, sum, info.Size) },
 	}
 	switch here, err := os.Lstat(target); {
@@ -92,7 +92,7 @@ func planFetch(ctx context.Context, a *fetchArgs) (*module.Plan, error) {
 	case !here.Mode().IsRegular():
 		return nil, fmt.Errorf("cannot write %s on this machine: it is %s, not a file", target, kindOf(here.Mode()))
 	default:
-		c.Before, c.Destroys = fmt.Sprintf("%d bytes", here.Size()), true
+		c.Before, c.Destroys = countOf(here.Size(), "byte"), true
 		if here.Size() != info.Size {
 			break
 		}

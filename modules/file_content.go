@@ -27,7 +27,7 @@ const (
 // showContent is a file as a difference shows it: its text, or for what is no text or very long its length and hash.
 func showContent(data []byte) string {
 	if len(data) > largestShown || !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
-		return fmt.Sprintf("%d bytes, sha256 %x", len(data), sha256.Sum256(data))
+		return fmt.Sprintf("%s, sha256 %x", countOf(len(data), "byte"), sha256.Sum256(data))
 	}
 	return string(data)
 }
@@ -126,23 +126,23 @@ func (w *fileWork) contentChange(before, after []byte, what string) module.Chang
 	c := module.Change{Before: showContent(before), After: showContent(after)}
 	switch {
 	case w.info == nil:
-		c.Summary = fmt.Sprintf("create %s (%d bytes, mode %s)", w.path, len(after), octal(attr.Mode))
+		c.Summary = fmt.Sprintf("create %s (%s, mode %s)", w.path, countOf(len(after), "byte"), octal(attr.Mode))
 	case what != "":
 		c.Summary = fmt.Sprintf("%s in %s", what, w.path)
 	default:
-		c.Summary = fmt.Sprintf("write %s (%d bytes)", w.path, len(after))
+		c.Summary = fmt.Sprintf("write %s (%s)", w.path, countOf(len(after), "byte"))
 		if w.mode != nil && *w.mode != w.info.Mode&modeBits {
-			c.Summary = fmt.Sprintf("write %s (%d bytes, mode %s)", w.path, len(after), octal(attr.Mode))
+			c.Summary = fmt.Sprintf("write %s (%s, mode %s)", w.path, countOf(len(after), "byte"), octal(attr.Mode))
 		}
 		c.Destroys = !w.args.Backup
 	}
 	if before == nil && w.info != nil {
-		c.Before = fmt.Sprintf("%d bytes", w.info.Size)
+		c.Before = countOf(w.info.Size, "byte")
 	}
 	if w.hidden != "" {
 		c.After = w.hidden
 		if w.info != nil {
-			c.Before = fmt.Sprintf("%d bytes %s", w.info.Size, w.hidden)
+			c.Before = countOf(w.info.Size, "byte") + " " + w.hidden
 		}
 	}
 	c.Apply = func(ctx context.Context, do *module.Apply) error {

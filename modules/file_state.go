@@ -37,7 +37,7 @@ func (w *fileWork) planAbsent(ctx context.Context) ([]module.Change, error) {
 			c.Summary += " with all that is in it"
 		}
 	case w.info.Mode.IsRegular() && w.info.Mode.Perm()&0o004 == 0:
-		c.Before = fmt.Sprintf("%d bytes %s", w.info.Size, privateContent)
+		c.Before = countOf(w.info.Size, "byte") + " " + privateContent
 	case w.info.Mode.IsRegular() && w.info.Size <= largestShown:
 		data, err := w.view.ReadFile(ctx, w.path)
 		if err != nil {

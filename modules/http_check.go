@@ -125,8 +125,8 @@ func planHTTPCheck(ctx context.Context, a *httpCheckArgs) (*module.Plan, error) 
 	doing := "confirm " + a.URL
 	switch {
 	case why == "":
-		return &module.Plan{Output: answer.output(), Note: fmt.Sprintf("%d %s, %d bytes in %s", answer.status, http.StatusText(answer.status),
-			len(answer.body), answer.took.Round(time.Millisecond))}, nil
+		return &module.Plan{Output: answer.output(), Note: fmt.Sprintf("%d %s, %s in %s", answer.status, http.StatusText(answer.status),
+			countOf(len(answer.body), "byte"), answer.took.Round(time.Millisecond))}, nil
 	case a.Wait == 0:
 		return nil, module.Absent(fmt.Errorf("cannot %s: %s", doing, why))
 	}
@@ -181,9 +181,9 @@ func (a *httpCheckArgs) judge(answer *httpAnswer) string {
 		}
 		return text
 	case a.Contains != "" && !strings.Contains(answer.body, a.Contains):
-		return fmt.Sprintf("%q is not in the body (%d bytes)", a.Contains, len(answer.body))
+		return fmt.Sprintf("%q is not in the body (%s)", a.Contains, countOf(len(answer.body), "byte"))
 	case a.Match != "" && !regexp.MustCompile(a.Match).MatchString(answer.body):
-		return fmt.Sprintf("nothing in the body (%d bytes) matches %s", len(answer.body), a.Match)
+		return fmt.Sprintf("nothing in the body (%s) matches %s", countOf(len(answer.body), "byte"), a.Match)
 	}
 	return ""
 }

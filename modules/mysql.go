@@ -130,7 +130,7 @@ func mysqlFailure(err error, statement, verb string, v *host.View) error {
 	return mysql.Reword(fmt.Sprintf("cannot %s the MySQL server of %s: %s: %s", verb, v.Name(), mysql.Brief(statement), text), err)
 }
 
-func countOf(n int, what string) string {
+func countOf[N int | int64](n N, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}

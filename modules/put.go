@@ -88,13 +88,13 @@ func planPut(ctx context.Context, a *putArgs) (*module.Plan, error) {
 	}
 	attr := w.attr(0o644)
 	c := module.Change{
-		Summary:  fmt.Sprintf("put %s (%d bytes, mode %s)", w.path, size, octal(attr.Mode)),
-		After:    fmt.Sprintf("%d bytes, sha256 %s", size, sum),
+		Summary:  fmt.Sprintf("put %s (%s, mode %s)", w.path, countOf(size, "byte"), octal(attr.Mode)),
+		After:    countOf(size, "byte") + ", sha256 " + sum,
 		Destroys: w.info != nil && !a.Backup,
 		Apply:    func(ctx context.Context, do *module.Apply) error { return a.send(ctx, do, w, attr, sum, size) },
 	}
 	if w.info != nil {
-		c.Before = fmt.Sprintf("%d bytes", w.info.Size)
+		c.Before = countOf(w.info.Size, "byte")
 	}
 	plan.Changes = []module.Change{c}
 	return plan, nil

@@ -131,19 +131,20 @@ func planTreeSync(ctx context.Context, a *treeSyncArgs) (*module.Plan, error) {
 func treeSummary(t *maildir.Tree, a *treeSyncArgs) string {
 	c := &t.Counts
 	var parts []string
-	add := func(n int64, text string) {
-		if n > 0 {
-			parts = append(parts, fmt.Sprintf(text, maildir.Number(n)))
+	add := func(n int64, before, one, many string) {
+		switch {
+		case n == 1:
+			parts = append(parts, before+" 1"+one)
+		case n > 1:
+			parts = append(parts, before+" "+maildir.Number(n)+many)
 		}
 	}
-	if c.Copy > 0 {
-		parts = append(parts, fmt.Sprintf("copy %s files, %s", maildir.Number(c.Copy), maildir.Size(c.CopyBytes)))
-	}
-	add(c.Dirs, "make %s directories")
-	add(c.Link, "link %s")
-	add(c.Symlink, "make %s symbolic links")
-	add(c.Attributes, "set owner, mode or time of %s")
-	add(c.Away, "put %s files aside")
+	add(c.Copy, "copy", " file, "+maildir.Size(c.CopyBytes), " files, "+maildir.Size(c.CopyBytes))
+	add(c.Dirs, "make", " directory", " directories")
+	add(c.Link, "link", "", "")
+	add(c.Symlink, "make", " symbolic link", " symbolic links")
+	add(c.Attributes, "set owner, mode or time of", "", "")
+	add(c.Away, "put", " file aside", " files aside")
 	if len(parts) == 0 {
 		parts = []string{"set times of directories"}
 	}
