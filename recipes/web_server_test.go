@@ -197,8 +197,12 @@ func (c *customers) proved(new *lab.Host) {
 				c.t.Errorf("the order %s was confirmed, and the new server has no %s of it", ref, name)
 			}
 		}
-		for _, ref := range list {
-			if c.confirmed[ref] == 0 {
+		// Each reload of Apache restarts the daemon that runs its programs (mod_cgid). Whose order is placed in that moment can be told to
+		// come back: nothing of what he was told is lost, and no recipe that reloads can do better.
+		unsure := slices.DeleteFunc(slices.Clone(list), func(ref string) bool { return c.confirmed[ref] > 0 })
+		c.t.Logf("not confirmed, and the new server has a %s of it: %q", name, unsure)
+		for _, ref := range unsure {
+			if !c.refused[ref] || len(unsure) > 2 {
 				c.t.Errorf("the order %s was not confirmed, and the new server has a %s of it", ref, name)
 			}
 		}
