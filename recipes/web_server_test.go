@@ -198,7 +198,7 @@ func (c *customers) proved(new *lab.Host) {
 			}
 		}
 		// Each reload of Apache restarts the daemon that runs its programs (mod_cgid). Whose order is placed in that moment can be told to
-		// come back: nothing of what he was told is lost, and no recipe that reloads can do better.
+		// come back (3 of 2334 on a busy machine during 150 times `apache2ctl graceful` and nothing else). What he was told is kept.
 		unsure := slices.DeleteFunc(slices.Clone(list), func(ref string) bool { return c.confirmed[ref] > 0 })
 		c.t.Logf("not confirmed, and the new server has a %s of it: %q", name, unsure)
 		for _, ref := range unsure {
